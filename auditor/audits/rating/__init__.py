@@ -1,0 +1,1 @@
+"""Rate conversations with a judge model."""

@@ -1,0 +1,1 @@
+"""What lasts: inputs by hash, runs, human judgements, evidence chain."""

@@ -1,0 +1,1 @@
+"""The window: draws and asks, never computes. The only room that imports Qt."""

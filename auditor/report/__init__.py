@@ -1,0 +1,1 @@
+"""Findings to documents: self-contained HTML and tagged PDF."""

@@ -1,0 +1,1 @@
+"""How a run runs: run directory, worker process, events, executors."""

@@ -1,0 +1,57 @@
+"""Who carries out a run: this machine now, another machine later, behind one interface."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from auditor.runs.contract import RunState
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """Where a run stands, for whoever looks.
+
+    Attributes
+    ----------
+    state : RunState
+        Derived from the run directory and from whether its worker lives.
+    done, total : int, int or None
+        Progress in the audit's units; total is None while unknown.
+    message : str
+        What the run says it is doing, or the sentence of its failure.
+    sealed : bool
+        Whether the run directory is sealed.
+    """
+
+    state: RunState
+    done: int = 0
+    total: int | None = None
+    message: str = ""
+    sealed: bool = False
+
+
+class Executor(Protocol):
+    """Starts, watches and stops runs. Knows a run by its directory alone, so that whoever comes later can ask."""
+
+    name: str
+
+    def start(self, run_dir: Path) -> None:
+        """Start, or resume, a run. Returns at once; what happens stands in the run directory.
+
+        Raises
+        ------
+        RunError
+            If the run is sealed or a worker is already at it.
+        """
+
+    def status(self, run_dir: Path) -> RunStatus:
+        """Where the run stands. Cheap; safe to call several times a second."""
+
+    def cancel(self, run_dir: Path, patience_s: float = 10.0) -> RunStatus:
+        """Stop a run: ask, then terminate, then kill the whole process group. Blocks until it is gone.
+
+        Parameters
+        ----------
+        patience_s : float
+            Seconds given to the cooperative stop before force is used.
+        """

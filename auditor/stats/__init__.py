@@ -1,0 +1,1 @@
+"""Statistics with guarantees: bootstrap, agreement, risk bounds, permutation, multiplicity."""

@@ -1,0 +1,1 @@
+"""Short questions that the window asks a process of their own: previews, figures, reports."""
