@@ -27,7 +27,7 @@ class RunSummary:
 
 
 class Case:
-    """A case folder, open for one writer or for reading. (Signatures; the bodies follow.)"""
+    """A case folder, open for one writer or for reading. Signatures first; the bodies follow."""
 
     path: Path
     title: str
