@@ -75,7 +75,3 @@ def printable(value: object, limit: int = 80) -> str:
         c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode("ascii") for c in cut
     )
     return f"'{shown}'" if len(shown) <= limit else f"'{shown[: limit - 1]}…'"
-
-
-def _escaped(character: str) -> str:
-    return character.encode("unicode_escape", "backslashreplace").decode("ascii")

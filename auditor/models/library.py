@@ -1,0 +1,188 @@
+"""The library of model files: where each lies, its hash when it was added, what is known of it."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from filelock import FileLock
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from auditor.errors import ModelError
+from auditor.files import read_json, sha256_of, write_json
+from auditor.models import starter
+from auditor.models.file import ModelFile
+from auditor.models.inspect import inspect
+
+
+class _Index(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    v: int = 1
+    models: list[ModelFile] = []
+
+
+def home() -> Path:
+    """Folder for what the program keeps between cases: AUDITOR_HOME, else the platform's data folder."""
+    if given := os.environ.get("AUDITOR_HOME"):
+        return Path(given)
+    from platformdirs import user_data_dir
+
+    return Path(user_data_dir("auditor", appauthor=False))
+
+
+class Library:
+    """Model files by name.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        Where the index and copied files lie; ``models`` in `home` if not given.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder or home() / "models"
+        self._file = self._folder / "models.json"
+
+    def list(self) -> list[ModelFile]:
+        """Every model, the installed starter first. Reads no model file."""
+        found = starter.starter()
+        return ([found] if found else []) + self._read().models
+
+    def add(
+        self, path: Path, name: str | None = None, copy: bool = False, progress: Callable[[int], None] | None = None
+    ) -> ModelFile:
+        """Inspect, hash and remember a model file.
+
+        Parameters
+        ----------
+        copy : bool
+            Copy the file into the library; otherwise it is used where it lies.
+
+        Raises
+        ------
+        ModelError
+            If the file is no usable model, or the name or the content is in the library already.
+        """
+        model = inspect(path, name=name, progress=progress)
+        self._refuse_name(model.name)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with self._lock():
+            index = self._read()
+            for other in index.models:
+                if other.name == model.name:
+                    raise ModelError(f"The library has a model named {model.name} already: choose another name.")
+                if other.sha256 == model.sha256:
+                    raise ModelError(f"{path.name} is in the library already, as {other.name}.")
+            if copy:
+                model = self._copied(model)
+            index.models.append(model)
+            self._write(index)
+        return model
+
+    def get(self, name_or_path: str) -> ModelFile:
+        """A model by its name in the library, or a GGUF file by path, inspected on the spot.
+
+        Raises
+        ------
+        ModelError
+            If there is neither.
+        """
+        for model in self.list():
+            if model.name == name_or_path:
+                return model
+        if name_or_path.endswith(".gguf") or Path(name_or_path).is_file():
+            return inspect(Path(name_or_path))
+        if name_or_path == starter.NAME:
+            raise ModelError(starter.HOW_TO_GET)
+        known = ", ".join(model.name for model in self.list()) or "none"
+        raise ModelError(f"There is no model named {name_or_path!r}. In the library: {known}.")
+
+    def check(self, name: str) -> ModelFile:
+        """Hash a model again.
+
+        Raises
+        ------
+        ModelError
+            If it is unknown, missing, or has changed since it was added.
+        """
+        model = self.get(name)
+        if not model.path.is_file():
+            raise ModelError(
+                f"The file of {name} is gone: {model.path}. Put it back, or remove {name} and add it anew."
+            )
+        if sha256_of(model.path) != model.sha256:
+            raise ModelError(f"The file of {name} has changed since it was added ({model.path}): do not use it.")
+        return model
+
+    def remove(self, name: str) -> None:
+        """Forget a model; a copied file is deleted, a referenced one stays.
+
+        Raises
+        ------
+        ModelError
+            If the library has none of that name.
+        """
+        if name == starter.NAME:
+            raise ModelError(f"The starter model goes with its distribution: pip uninstall {starter.DISTRIBUTION}.")
+        with self._lock():
+            index = self._read()
+            kept = [model for model in index.models if model.name != name]
+            if len(kept) == len(index.models):
+                raise ModelError(f"There is no model named {name!r} in the library.")
+            gone = next(model for model in index.models if model.name == name)
+            self._write(_Index(models=kept))
+        if gone.held == "copy":
+            gone.path.unlink(missing_ok=True)
+
+    def default(self) -> ModelFile:
+        """The model used when none is named: the first added one, else the starter.
+
+        Raises
+        ------
+        ModelError
+            If there is none; says how to get one.
+        """
+        models = self.list()
+        for model in models:
+            if not model.is_starter:
+                return model
+        if models:
+            return models[0]
+        raise ModelError(starter.HOW_TO_GET)
+
+    def _copied(self, model: ModelFile) -> ModelFile:
+        target = self._folder / f"{model.sha256}.gguf"
+        partial = target.with_suffix(".part")
+        try:
+            shutil.copyfile(model.path, partial)
+            if sha256_of(partial) != model.sha256:
+                raise ModelError(f"{model.path.name} changed while it was copied: try again.")
+            partial.replace(target)
+        except OSError as error:
+            raise ModelError(f"{model.path.name} could not be copied into the library: {error.strerror}.") from error
+        finally:
+            partial.unlink(missing_ok=True)
+        return model.model_copy(update={"path": target, "held": "copy"})
+
+    @staticmethod
+    def _refuse_name(name: str) -> None:
+        if name == starter.NAME or not name.strip() or not name.isprintable() or "/" in name:
+            raise ModelError(f"{name!r} cannot be a model's name: use a plain word other than {starter.NAME!r}.")
+
+    def _lock(self) -> FileLock:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return FileLock(self._folder / "models.lock", timeout=30)
+
+    def _read(self) -> _Index:
+        try:
+            return _Index.model_validate(read_json(self._file))
+        except FileNotFoundError:
+            return _Index()
+        except (OSError, ValueError, ValidationError) as error:
+            raise ModelError(
+                f"The list of models {self._file} is damaged: {error}. Move it away and add anew."
+            ) from error
+
+    def _write(self, index: _Index) -> None:
+        write_json(self._file, index.model_dump(mode="json"))
