@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from auditor.errors import InputError
+
 
 @dataclass(frozen=True)
 class Turn:
@@ -31,3 +33,20 @@ class Conversation:
     turns: tuple[Turn, ...]
     row: int
     group: str | None = None
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A record that cannot be rated; listed, counted, never dropped silently."""
+
+    row: int
+    problem: str
+    column: str | None = None
+    value: object = None
+    fix: str | None = None
+
+    def sentence(self, file: str) -> str:
+        """The same as one sentence for people."""
+        return str(
+            InputError(self.problem, file=file, row=self.row, column=self.column, value=self.value, fix=self.fix)
+        )

@@ -189,9 +189,8 @@ def _render(tokenizer: Tokenizer, messages: list[dict[str, str]]) -> str:
         raise _TemplateRefused(message)
 
     # A template is a program from a stranger's file: the sandbox gives it nothing but these names.
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, autoescape=False
-    )  # plain text for a model, no HTML
+    # What it makes is plain text for a model, so nothing is escaped as HTML.
+    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, autoescape=False)
     environment.globals["raise_exception"] = refuse
     try:
         return environment.from_string(tokenizer.chat_template or "").render(
