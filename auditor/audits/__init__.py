@@ -154,10 +154,13 @@ class Audit(Protocol):
     def preview(self, role: str, file: InputFile, options: Mapping[str, Any]) -> Preview:
         """Read a file as the audit would, to show it before anything runs."""
 
+    def unit(self, file: InputFile, options: Mapping[str, Any], row: int) -> list[tuple[str, str]]:
+        """One unit of the first input role, to look at: (heading, plain text) pairs; `options` is the spec's fields."""
+
     def pictures(self, findings: Any, tables: Mapping[str, Path], theme: str) -> Iterator[Picture]:
         """Draw the findings; `theme` is "light" or "dark"; `tables` maps table name -> Parquet path."""
 
-    def methods(self, spec: Any, findings: Any) -> list[tuple[str, str]]:
+    def methods(self, findings: Any) -> list[tuple[str, str]]:
         """What the report says of the method: (heading, plain text) pairs, e.g. the rubric word for word."""
 
 

@@ -94,6 +94,9 @@ class StateEvent(_Event):
     state: RunState
     message: str = ""
     error: str | None = Field(default=None, description="For 'failed': the sentence for people.")
+    code: int | None = Field(
+        default=None, description="Exit code of the worker: 0 done, 2 bad input, 3 failed, 4 cancelled."
+    )
 
 
 class ProgressEvent(_Event):

@@ -1,1 +1,93 @@
-"""Rate conversations with a judge model."""
+"""Rate conversations with a judge model.
+
+In a notebook::
+
+    from pathlib import Path
+    from auditor.audits import InputFile, rating
+    from auditor.audits.memory import MemoryContext
+    from auditor.files import sha256_of
+    from auditor.models.library import Library
+
+    file = Path("conversations.jsonl")
+    context = MemoryContext({"judge": Library().default()}, seed=0)
+    findings = rating.run(rating.Spec(), {"conversations": InputFile(file, file.name, sha256_of(file))}, context)
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from auditor.audits import Context, InputFile, InputRole, ModelRole, Picture, Preview
+from auditor.audits.rating.spec import RatingSpec as Spec
+
+if TYPE_CHECKING:
+    from auditor.audits.rating.findings import RatingFindings
+
+__all__ = ["Spec", "input_roles", "methods", "model_roles", "name", "pictures", "preview", "run", "title", "unit"]
+
+name = "rating"
+title = "Rate"
+input_roles = (
+    InputRole(
+        name="conversations",
+        title="Conversations",
+        description="OpenAI chat or ShareGPT as JSON Lines or a JSON array, HH-RLHF strings, CSV, TSV or Parquet with a "
+        "column mapping, or plain text with 'User:' and 'Assistant:' lines.",
+        endings=(".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".txt"),
+    ),
+    InputRole(
+        name="rubric",
+        title="Rubric",
+        description="A TOML file with one text per score level per axis; the rubric that ships if none is given.",
+        endings=(".toml",),
+        required=False,
+    ),
+)
+model_roles = (ModelRole(name="judge", title="Judge model", spec_field="model"),)
+
+
+def run(spec: Spec, inputs: Mapping[str, InputFile], context: Context) -> "RatingFindings":
+    """Rate every conversation; see `auditor.audits.rating.run`."""
+    from auditor.audits.rating.run import run as carry_out
+
+    return carry_out(spec, inputs, context)
+
+
+def preview(role: str, file: InputFile, options: Mapping[str, Any]) -> Preview:
+    """Read a file as a run would; `options` is a spec's fields, of which the mapping counts."""
+    from auditor.audits.rating import inputs, rubric
+
+    if role == "rubric":
+        return rubric.preview(file.path)
+    return inputs.preview(file, options.get("mapping") or {})
+
+
+def unit(file: InputFile, options: Mapping[str, Any], row: int) -> list[tuple[str, str]]:
+    """The turns of one conversation: (role, text) pairs."""
+    from auditor.audits.rating import inputs
+
+    found = inputs.conversation_at(file, options.get("mapping") or {}, row)
+    return [(turn.role, turn.text) for turn in found.turns]
+
+
+def pictures(findings: "RatingFindings", tables: Mapping[str, Path], theme: str) -> Iterator[Picture]:
+    """Draw the findings; see `auditor.audits.rating.figures`."""
+    from auditor.audits.rating.figures import pictures as draw
+
+    return draw(findings, tables, theme)
+
+
+def methods(findings: "RatingFindings") -> list[tuple[str, str]]:
+    """What the report says of the method."""
+    from auditor.audits.rating.methods import methods as describe
+
+    return describe(findings)
+
+
+def __getattr__(attribute: str) -> Any:
+    # The findings need numpy, which the window's start must not wait for.
+    if attribute == "FindingsType":
+        from auditor.audits.rating.findings import RatingFindings
+
+        return RatingFindings
+    raise AttributeError(f"module {__name__!r} has no attribute {attribute!r}")

@@ -4,8 +4,9 @@ import tomllib
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, computed_field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from auditor.audits import Preview
 from auditor.errors import InputError, printable
 from auditor.files import sha256_of_json
 from auditor.resources import resource
@@ -33,11 +34,10 @@ class Rubric(BaseModel):
     title: _Text
     axes: tuple[Axis, ...] = Field(min_length=1)
 
-    @computed_field  # type: ignore[prop-decorator]  # mypy has no model of a decorated property
     @property
     def sha256(self) -> str:
         """SHA-256 of the rubric's content in canonical JSON; comments and layout of the file do not count."""
-        return sha256_of_json(self.model_dump(mode="json", exclude={"sha256"}))
+        return sha256_of_json(self.model_dump(mode="json"))
 
     def axis(self, name: str) -> Axis:
         """The axis of a name.
@@ -84,3 +84,10 @@ def load(path: Path | None = None) -> Rubric:
         if names.count(name) > 1:
             raise InputError(f"The axis {printable(name)} stands twice", file=path.name, fix="Give each its own name.")
     return rubric
+
+
+def preview(path: Path) -> Preview:
+    """Show a rubric before it is used: one row an axis."""
+    rubric = load(path)
+    rows = tuple({"axis": axis.name, "question": axis.question, "5": axis.levels[4]} for axis in rubric.axes)
+    return Preview(f"Rubric: {rubric.title}", (), {}, rows, (), len(rows), 0)

@@ -1,0 +1,116 @@
+"""The live folder of a run: who is at it, a heartbeat, requests, standard error. Gone once the run is sealed."""
+
+import os
+import shutil
+import socket
+import threading
+import time
+from pathlib import Path
+
+import psutil
+from filelock import FileLock, Timeout
+
+from auditor.errors import RunError
+from auditor.files import read_json, write_json
+from auditor.runs.directory import RunDirectory
+
+HEARTBEAT_SECONDS = 1.0
+#: On another machine only the heartbeat's age can be seen; clocks and network shares are given this much.
+_STALE_SECONDS = 30.0
+#: Given back when the disk is full, so that there is room to say so.
+_RESERVE_BYTES = 64 * 1024
+_START_TOLERANCE_SECONDS = 2.0
+
+
+def stderr_file(run: RunDirectory) -> Path:
+    """Where the worker's standard error goes."""
+    return run.live / "stderr.log"
+
+
+def request_cancel(run: RunDirectory) -> None:
+    """Ask the worker to stop at the next unit."""
+    run.live.mkdir(exist_ok=True)
+    (run.live / "cancel").touch()
+
+
+def is_alive(run: RunDirectory) -> bool:
+    """Whether a worker is at the run: by its process on this machine, by its heartbeat from another."""
+    try:
+        worker = read_json(run.live / "worker.json")
+        pid, begun, host = int(worker["pid"]), float(worker["create_time"]), worker["host"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    if host != socket.gethostname():
+        try:
+            return time.time() - (run.live / "heartbeat").stat().st_mtime < _STALE_SECONDS
+        except OSError:
+            return False
+    try:
+        process = psutil.Process(pid)
+        same = abs(process.create_time() - begun) < _START_TOLERANCE_SECONDS
+        return same and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def worker_pid(run: RunDirectory) -> int | None:
+    """Process number of the living worker on this machine, None if there is none here."""
+    if not is_alive(run):
+        return None
+    worker = read_json(run.live / "worker.json")
+    return int(worker["pid"]) if worker["host"] == socket.gethostname() else None
+
+
+class Presence:
+    """A worker's sign of life, from construction to `leave`.
+
+    Raises
+    ------
+    RunError
+        If another worker is at the run.
+    """
+
+    def __init__(self, run: RunDirectory) -> None:
+        self._run = run
+        run.live.mkdir(exist_ok=True)
+        self._lock = FileLock(run.live / "worker.lock")
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise RunError(f"A worker is already at the run {run.path.name}.") from None
+        (run.live / "cancel").unlink(missing_ok=True)
+        self._reserve = run.live / "reserve"
+        self._reserve.write_bytes(os.urandom(_RESERVE_BYTES))
+        write_json(
+            run.live / "worker.json",
+            {"pid": os.getpid(), "create_time": psutil.Process().create_time(), "host": socket.gethostname()},
+        )
+        self._gone = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self._thread.start()
+
+    def _beat(self) -> None:
+        heartbeat = self._run.live / "heartbeat"
+        while not self._gone.wait(HEARTBEAT_SECONDS):
+            try:
+                heartbeat.touch()
+            except OSError:
+                # A full disk must not end the run's thread; the run itself will meet it and say so.
+                continue
+
+    def cancel_requested(self) -> bool:
+        """Whether a person asked the run to stop."""
+        return (self._run.live / "cancel").exists()
+
+    def give_room(self) -> None:
+        """Free the reserve, so that a failure can be written to a full disk."""
+        self._reserve.unlink(missing_ok=True)
+
+    def leave(self, *, remove: bool) -> None:
+        """Stop the heartbeat and let go; remove the folder when the run is about to be sealed."""
+        self._gone.set()
+        self._thread.join()
+        (self._run.live / "worker.json").unlink(missing_ok=True)
+        self._lock.release()
+        if remove:
+            shutil.rmtree(self._run.live, ignore_errors=True)

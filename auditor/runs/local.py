@@ -1,0 +1,160 @@
+"""Runs on this machine, each in a process group of its own that outlives whoever started it."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from auditor.errors import RunError
+from auditor.runs import live
+from auditor.runs.contract import RunState
+from auditor.runs.directory import RunDirectory
+from auditor.runs.events import EventLog
+from auditor.runs.executor import RunStatus
+
+_POLL_SECONDS = 0.05
+_TERMINATE_SECONDS = 3.0
+_GONE = "The worker is gone: it was killed, or the machine was switched off. What was flushed is kept."
+#: What the end of a process by a signal usually means to the person in front of it.
+_SIGNALS = {
+    "SIGKILL": "it was killed, often because memory ran out",
+    "SIGSEGV": "it crashed in native code, often because of the model file",
+    "SIGBUS": "it crashed while reading memory-mapped data: the disk may be full or the model file was cut short",
+    "SIGILL": "this build of llama.cpp uses instructions that this processor lacks",
+    "SIGABRT": "native code gave up, often because of the model file",
+    "SIGFPE": "native code divided by zero, often because of the model file",
+    "SIGTERM": "it was asked to end",
+}
+
+
+class LocalExecutor:
+    """Starts workers as child processes; watches and stops any worker of this machine. Fills `Executor`."""
+
+    name = "local"
+
+    def __init__(self) -> None:
+        self._children: dict[Path, subprocess.Popen[bytes]] = {}
+
+    def start(self, run_dir: Path) -> None:
+        """Start, or resume, a run; see `Executor.start`."""
+        run = RunDirectory(run_dir.resolve())
+        if run.seal_file.exists():
+            raise RunError(f"The run {run.path.name} is sealed: it is finished and cannot be run again.")
+        child = self._children.get(run.path)
+        if live.is_alive(run) or (child is not None and child.poll() is None):
+            raise RunError(f"A worker is already at the run {run.path.name}.")
+        run.live.mkdir(exist_ok=True)
+        with live.stderr_file(run).open("wb") as errors:
+            self._children[run.path] = subprocess.Popen(
+                [sys.executable, "-m", "auditor.runs.worker", str(run.path)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                cwd=run.path,
+                start_new_session=os.name != "nt",
+                creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+            )
+
+    def status(self, run_dir: Path) -> RunStatus:
+        """Where the run stands; see `Executor.status`."""
+        run = RunDirectory(run_dir.resolve())
+        # Whether somebody is at it is asked first: a worker that ends in between has then written its last state.
+        alive = live.is_alive(run)
+        child = self._children.get(run.path)
+        code = child.poll() if child is not None else None
+        starting = child is not None and code is None
+        last = run.last_events()
+        progress = last.get("progress", {})
+        state = run.written_state()
+        message = str(progress.get("message", "")) if state.is_live else str(last.get("state", {}).get("message", ""))
+        if not alive and (state.is_live or state is RunState.CREATED):
+            if starting:
+                state, message = RunState.STARTING, "Starting"
+            elif state.is_live or code:
+                state, message = RunState.INTERRUPTED, _why(run, code)
+        elif alive and not state.is_live and state is not RunState.DONE:
+            state, message = RunState.STARTING, "Starting"
+        return RunStatus(
+            state=state,
+            done=int(progress.get("done", 0)),
+            total=progress.get("total"),
+            message=message,
+            sealed=run.seal_file.exists(),
+        )
+
+    def wait(self, run_dir: Path, timeout_s: float | None = None) -> RunStatus:
+        """Block until no worker is at the run.
+
+        Raises
+        ------
+        TimeoutError
+            If it takes longer.
+        """
+        until = None if timeout_s is None else time.monotonic() + timeout_s
+        while self._is_at_it(run_dir.resolve()):
+            if until is not None and time.monotonic() > until:
+                raise TimeoutError(f"the run {run_dir.name} has not ended within {timeout_s} s")
+            time.sleep(_POLL_SECONDS)
+        return self.status(run_dir)
+
+    def cancel(self, run_dir: Path, patience_s: float = 10.0) -> RunStatus:
+        """Ask, then terminate, then kill the whole process group; see `Executor.cancel`."""
+        run = RunDirectory(run_dir.resolve())
+        if not self._is_at_it(run.path):
+            return self.status(run.path)
+        group = live.worker_pid(run) or self._child_pid(run.path)
+        live.request_cancel(run)
+        force = getattr(signal, "SIGKILL", signal.SIGTERM)
+        for sign, patience in ((None, patience_s), (signal.SIGTERM, _TERMINATE_SECONDS), (force, _TERMINATE_SECONDS)):
+            if sign is not None:
+                _signal_group(group, sign)
+            with contextlib.suppress(TimeoutError):
+                self.wait(run.path, patience)
+                break
+        if group is not None:
+            # Helpers of a worker that left on its own must not stay behind.
+            _signal_group(group, force)
+        status = self.status(run.path)
+        if status.state is RunState.INTERRUPTED:
+            with EventLog(run.events_file) as log:
+                log.append(
+                    "state", state=RunState.CANCELLED, message="Stopped by force; what was flushed is kept.", code=4
+                )
+            status = self.status(run.path)
+        return status
+
+    def _is_at_it(self, run_dir: Path) -> bool:
+        child = self._children.get(run_dir)
+        return (child is not None and child.poll() is None) or live.is_alive(RunDirectory(run_dir))
+
+    def _child_pid(self, run_dir: Path) -> int | None:
+        child = self._children.get(run_dir)
+        return child.pid if child is not None and child.poll() is None else None
+
+
+def _signal_group(leader: int | None, sign: int) -> None:
+    if leader is None:
+        return
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if os.name == "nt":
+            os.kill(leader, sign)
+        else:
+            os.killpg(leader, sign)
+
+
+def _why(run: RunDirectory, code: int | None) -> str:
+    """How the worker ended, as a sentence."""
+    if not code:
+        return _GONE
+    if code < 0:
+        name = signal.Signals(-code).name
+        return f"The worker ended: {_SIGNALS.get(name, f'it got the signal {name}')}. What was flushed is kept."
+    try:
+        said = live.stderr_file(run).read_bytes()[-4000:].decode(errors="replace").strip().splitlines()
+    except OSError:
+        said = []
+    detail = f": {said[-1][:300]}" if said else ""
+    return f"The worker ended with code {code}{detail}"
