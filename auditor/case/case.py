@@ -1,14 +1,28 @@
 """A case: one folder that holds everything an audit rests on."""
 
+import os
+import shutil
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from auditor.case.chain import Chain
+from auditor.case.inputs import InputStore
+from auditor.case.lock import CaseLock
+from auditor.case.store import Record, RunRow, Store
+from auditor.errors import CaseError, RunError
+from auditor.files import sha256_of
 from auditor.models import ModelFile
-from auditor.runs.contract import RunState
+from auditor.runs.ask import new_spec
+from auditor.runs.contract import InputRecord, RunState
 from auditor.runs.directory import RunDirectory
+from auditor.runs.local import LocalExecutor
+
+RATING, NOTE, SIGN_OFF, ERASED = "human rating", "note", "sign-off", "input erased"
+_MAX_TEXT = 100_000
 
 
 @dataclass(frozen=True)
@@ -27,29 +41,118 @@ class RunSummary:
 
 
 class Case:
-    """A case folder, open for one writer or for reading. Signatures first; the bodies follow."""
+    """A case folder, open for one writer or for reading.
 
-    path: Path
-    title: str
-    writable: bool
+    Attributes
+    ----------
+    path : Path
+        The folder.
+    title : str
+        As given when the case was made.
+    writable : bool
+        Whether this process holds the lock.
+    """
+
+    def __init__(self, path: Path, *, write: bool) -> None:
+        self.path = path
+        self.writable = write
+        self._lock = CaseLock(path) if write else None
+        self._guard = threading.RLock()
+        try:
+            self._store = Store(path / "case.sqlite", write=write)
+            self._chain = Chain(path / "chain.jsonl", repair=write)
+            self._inputs = InputStore(path / "inputs")
+        except BaseException:
+            if self._lock:
+                self._lock.release()
+            raise
+        self.title = str(self._chain.links[0].body["title"]) if self._chain.links else path.name
 
     @classmethod
     def create(cls, path: Path, title: str | None = None) -> Self:
-        """Make a case folder and open it for writing. CaseError if there is one."""
-        raise NotImplementedError
+        """Make a case folder and open it for writing.
+
+        Raises
+        ------
+        CaseError
+            If the folder is there and not empty, or cannot be made.
+        """
+        path = path.absolute()
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            if any(path.iterdir()):
+                raise CaseError(f"The folder {path} is not empty: a new case needs a folder of its own.")
+            for name in ("inputs", "runs"):
+                (path / name).mkdir()
+        except OSError as error:
+            raise CaseError(f"The case {path} cannot be made: {error.strerror}.") from error
+        case = cls(path, write=True)
+        case._chain.append("case created", {"title": title or path.name})
+        case.title = title or path.name
+        return case
 
     @classmethod
     def open(cls, path: Path, *, write: bool = True) -> Self:
-        """Open; with write=True takes the lock (CaseLocked names its owner) and links what waits to be linked."""
-        raise NotImplementedError
+        """Open a case; when writing, link what waits to be linked.
+
+        Raises
+        ------
+        CaseLocked
+            If somebody else writes; names whom.
+        CaseError
+            If there is no case, or its chain or index is damaged.
+        """
+        path = path.absolute()
+        if not cls.is_case(path):
+            raise CaseError(f"There is no case in {path}.")
+        case = cls(path, write=write)
+        if write:
+            try:
+                case.link_pending()
+            except BaseException:
+                case.close()
+                raise
+        return case
+
+    @staticmethod
+    def is_case(path: Path) -> bool:
+        """Whether a folder is a case."""
+        return (path / "case.sqlite").is_file() and (path / "chain.jsonl").is_file()
 
     def runs(self) -> list[RunSummary]:
         """All runs, newest first."""
-        raise NotImplementedError
+        with self._guard:
+            rows = self._store.runs()
+        return [self._summary(row) for row in reversed(rows)]
+
+    def _summary(self, row: RunRow) -> RunSummary:
+        path = self.path / "runs" / row.id
+        status = LocalExecutor().status(path)
+        return RunSummary(
+            id=row.id,
+            audit=row.audit,
+            created=row.created,
+            state=status.state,
+            sealed=status.sealed,
+            linked=row.sealed_link is not None,
+            inputs=row.inputs,
+            verdict=row.verdict or (status.message if status.state is not RunState.DONE else ""),
+            path=path,
+        )
 
     def run(self, run_id: str) -> RunDirectory:
-        """One run's directory; CaseError if unknown."""
-        raise NotImplementedError
+        """One run's directory.
+
+        Raises
+        ------
+        CaseError
+            If the case has no such run.
+        """
+        with self._guard:
+            known = [row.id for row in self._store.runs()]
+        if run_id not in known:
+            raise CaseError(f"The case {self.path.name} has no run {run_id!r}. It has: {', '.join(known) or 'none'}.")
+        return RunDirectory(self.path / "runs" / run_id)
 
     def new_run(
         self,
@@ -61,40 +164,155 @@ class Case:
         seed: int,
         device: str = "auto",
     ) -> RunDirectory:
-        """Copy inputs by SHA-256, write the run directory, link its creation into the chain."""
-        raise NotImplementedError
+        """Copy inputs by SHA-256, write the run directory, link its creation into the chain.
+
+        Raises
+        ------
+        InputError, CaseError
+            If an input cannot be read or copied, or the case is open for reading only. No run is left behind.
+        """
+        with self._guard:
+            self._need_write()
+            records = {}
+            for role, path in inputs.items():
+                sha256, size = self._inputs.add(path)
+                records[role] = InputRecord(name=path.name, sha256=sha256, bytes=size, path=f"../../inputs/{sha256}")
+            asked = new_spec(audit, spec, records, models, seed=seed, device=device)
+            path = self.path / "runs" / asked.run
+            try:
+                run = RunDirectory.create(path, asked)
+            except OSError as error:
+                shutil.rmtree(path, ignore_errors=True)
+                raise CaseError(f"The run could not be written: {error.strerror or error}.") from error
+            hashes = {role: record.sha256 for role, record in records.items()}
+            row = RunRow(asked.run, audit, asked.created, hashes, "", None)
+            body = {"run": asked.run, "audit": audit, "inputs": hashes, "spec_sha256": sha256_of(run.spec_file)}
+            self._link(self._store.add_run(row, body))
+            return run
 
     def link_pending(self) -> list[str]:
-        """Link every seal and record that is not in the chain yet; returns what was linked, in words."""
-        raise NotImplementedError
+        """Link every record and seal that is not in the chain yet; returns what was linked, in words."""
+        with self._guard:
+            self._need_write()
+            # A crash after the chain was extended and before the index learnt of it.
+            held = {link.body.get("record"): link.n for link in self._chain.links}
+            linked = []
+            for record in self._store.records():
+                if record.link is None and record.id in held:
+                    self._store.set_link(record.id, held[record.id])
+                elif record.link is None:
+                    self._link(record)
+                    linked.append(record.kind)
+            seals = {link.body["run"]: link for link in self._chain.links if link.kind == "run sealed"}
+            for row in self._store.runs():
+                run = RunDirectory(self.path / "runs" / row.id)
+                if row.sealed_link is None and run.seal_file.exists():
+                    self._link_seal(run, seals.get(row.id))
+                    linked.append(f"seal of run {row.id}")
+            return linked
+
+    def _link_seal(self, run: RunDirectory, held: Any) -> None:
+        verdict = _verdict(run)
+        if held is None:
+            body = {"run": run.path.name, "seal_sha256": sha256_of(run.seal_file), "verdict": verdict}
+            held = self._chain.append("run sealed", body)
+        self._store.set_sealed(run.path.name, link=held.n, verdict=verdict)
+
+    def _link(self, record: Record) -> None:
+        link = self._chain.append(record.kind, {"record": record.id, "run": record.run, **record.body})
+        self._store.set_link(record.id, link.n)
 
     def head(self) -> str:
         """Hash of the newest link of the chain."""
-        raise NotImplementedError
+        return self._chain.head
 
     def earlier_runs(self, run_id: str) -> list[RunSummary]:
-        """Runs created before this one that share an input with it, oldest first."""
-        raise NotImplementedError
+        """Runs asked for before this one that share an input with it, oldest first."""
+        with self._guard:
+            rows = self._store.runs()
+        places = [row.id for row in rows]
+        if run_id not in places:
+            raise CaseError(f"The case {self.path.name} has no run {run_id!r}.")
+        place = places.index(run_id)
+        inputs = set(rows[place].inputs.values())
+        return [self._summary(row) for row in rows[:place] if inputs & set(row.inputs.values())]
 
     def add_note(self, text: str, *, author: str, run: str | None = None) -> None:
         """Commit a note and link it."""
-        raise NotImplementedError
+        self._say(NOTE, {"text": _text(text, "note"), "author": _text(author, "author")}, run)
 
     def add_human_rating(self, run: str, unit: str, axis: str, score: int, *, rater: str, note: str = "") -> None:
-        """Commit a person's rating and link it."""
-        raise NotImplementedError
+        """Commit a person's rating of a unit (as the audit names it) and link it. It never replaces the model's.
+
+        Raises
+        ------
+        CaseError
+            If the score is not a whole number from 1 to 5, or the rater has no name.
+        """
+        if isinstance(score, bool) or score not in (1, 2, 3, 4, 5):
+            raise CaseError(f"A rating is a whole number from 1 to 5, not {score!r}.")
+        body = {"unit": unit, "axis": axis, "score": score, "rater": _text(rater, "rater"), "note": note[:_MAX_TEXT]}
+        self._say(RATING, body, run)
 
     def sign_off(self, run: str, *, name: str, statement: str) -> None:
-        """Commit a sign-off and link it."""
-        raise NotImplementedError
+        """Commit a sign-off and link it.
+
+        Raises
+        ------
+        CaseError
+            If the run is not sealed: nobody can sign what may still change.
+        """
+        directory = self.run(run)
+        if not directory.seal_file.exists():
+            raise CaseError(f"The run {run} is not sealed yet: only a finished run can be signed off.")
+        self.link_pending()
+        body = {
+            "name": _text(name, "name"),
+            "statement": _text(statement, "statement"),
+            "seal_sha256": sha256_of(directory.seal_file),
+        }
+        self._say(SIGN_OFF, body, run)
 
     def erase_input(self, sha256: str, *, reason: str, by: str) -> None:
-        """Delete an input's bytes; its hash and a tombstone stay."""
-        raise NotImplementedError
+        """Delete an input's bytes; its hash and a tombstone stay, and the case still verifies.
+
+        Results are kept: tables hold no text of an input, but the list of skipped records quotes up to 80 characters.
+
+        Raises
+        ------
+        CaseError
+            If the case has no such input.
+        """
+        with self._guard:
+            self._need_write()
+            if not self._inputs.path(sha256).exists():
+                raise CaseError(f"The case {self.path.name} has no input {sha256}.")
+            body = {"sha256": sha256, "reason": _text(reason, "reason"), "by": _text(by, "name")}
+            record = self._store.add_record(ERASED, body)
+            self._inputs.erase(sha256, {**body, "record": record.id, "time": record.time})
+            self._link(record)
+
+    def records(self, kind: str, run: str | None = None) -> list[Record]:
+        """What people said: notes, human ratings, sign-offs, erasures; oldest first."""
+        with self._guard:
+            return self._store.records(kind=kind, run=run)
+
+    def _say(self, kind: str, body: Mapping[str, Any], run: str | None) -> None:
+        with self._guard:
+            self._need_write()
+            if run is not None:
+                self.run(run)
+            self._link(self._store.add_record(kind, body, run=run))
+
+    def _need_write(self) -> None:
+        if not self.writable:
+            raise CaseError(f"The case {self.path.name} is open for reading only.")
 
     def close(self) -> None:
-        """Release the lock."""
-        raise NotImplementedError
+        """Close the index and release the lock."""
+        self._store.close()
+        if self._lock:
+            self._lock.release()
 
     def __enter__(self) -> Self:
         return self
@@ -103,3 +321,28 @@ class Case:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def default_folder() -> Path:
+    """Where a case goes when nobody names a folder: ``auditor-case`` in the working folder."""
+    return Path(os.getcwd()) / "auditor-case"  # noqa: PTH109 (a plain string survives a deleted folder)
+
+
+def _verdict(run: RunDirectory) -> str:
+    try:
+        return str(run.findings()["verdict"]["sentence"])
+    except (RunError, KeyError, TypeError):
+        return ""
+
+
+def _text(text: str, what: str) -> str:
+    stripped = text.strip()
+    if not stripped:
+        raise CaseError(f"The {what} is empty.")
+    if len(stripped) > _MAX_TEXT:
+        raise CaseError(f"The {what} has more than {_MAX_TEXT:,} characters.")
+    try:
+        stripped.encode()
+    except UnicodeEncodeError:
+        raise CaseError(f"The {what} holds half a character (a lone surrogate).") from None
+    return stripped
