@@ -143,6 +143,7 @@ class Audit(Protocol):
 
     name: str
     title: str
+    purpose: str
     Spec: type[BaseModel]
     FindingsType: type[Findings]
     input_roles: tuple[InputRole, ...]

@@ -1,1 +1,4 @@
-"""Findings to documents: self-contained HTML and tagged PDF."""
+"""Findings -> a self-contained HTML file and a tagged, reproducible PDF, both from the same content.
+
+Heavy modules are imported by the functions that need them.
+"""

@@ -23,10 +23,27 @@ from auditor.audits.rating.spec import RatingSpec as Spec
 if TYPE_CHECKING:
     from auditor.audits.rating.findings import RatingFindings
 
-__all__ = ["Spec", "input_roles", "methods", "model_roles", "name", "pictures", "preview", "run", "title", "unit"]
+__all__ = [
+    "Spec",
+    "input_roles",
+    "methods",
+    "model_roles",
+    "name",
+    "pictures",
+    "preview",
+    "purpose",
+    "run",
+    "title",
+    "unit",
+]
 
 name = "rating"
 title = "Rate"
+purpose = (
+    "How natural, how comprehensive and how on topic are an assistant's replies, as a judge model rates them from 1 to 5 "
+    "by a written rubric? The answer describes the replies through the eyes of that judge; what people think of them "
+    "takes people."
+)
 input_roles = (
     InputRole(
         name="conversations",

@@ -1,0 +1,344 @@
+"""What a report says, as headings and blocks, once for HTML and PDF. Knows no audit.
+
+All text passes `clean` here, so that nothing from data reaches a page as control characters.
+"""
+
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from auditor import audits
+from auditor.audits import Audit
+from auditor.case import Case
+from auditor.files import sha256_of
+from auditor.models.starter import STARTER_WARNING
+from auditor.report.pictures import Rendered, render
+from auditor.runs.contract import RunSpec
+from auditor.runs.directory import RunDirectory
+
+#: Longer tables are named with their hash and stay beside the report.
+_MAX_TABLE_ROWS = 40
+_TAMPER = (
+    "The case is tamper-evident: the seal holds the hash of every file of the run, and each link of the evidence chain "
+    "the hash of the one before. The chain's head is recorded here because removing the last run together with its "
+    "link shows only against a head kept elsewhere: `auditor verify CASE --head HEAD` compares."
+)
+
+
+@dataclass(frozen=True)
+class Text:
+    """Paragraphs; line breaks are kept."""
+
+    text: str
+    kind: str = "text"
+
+
+@dataclass(frozen=True)
+class Bullets:
+    """A list."""
+
+    items: tuple[str, ...]
+    kind: str = "bullets"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Label and value pairs; `mono` values are hashes and names of files."""
+
+    rows: tuple[tuple[str, str, bool], ...]
+    kind: str = "facts"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table; numbers are aligned to the right."""
+
+    caption: str
+    headers: tuple[str, ...]
+    numeric: tuple[bool, ...]
+    rows: tuple[tuple[str, ...], ...]
+    kind: str = "grid"
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure with its description in words."""
+
+    name: str
+    title: str
+    description: str
+    svg: str
+    kind: str = "drawing"
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A heading within a section."""
+
+    text: str
+    kind: str = "heading"
+
+
+Block = Text | Bullets | Facts | Grid | Drawing | Heading
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section of the report."""
+
+    id: str
+    title: str
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True)
+class Content:
+    """Everything a report says.
+
+    Attributes
+    ----------
+    alert : str
+        What must stand beside the verdict, e.g. that a starter model took part; empty if nothing.
+    time : str
+        UTC time of the seal, or of the run's creation when it is not sealed.
+    """
+
+    title: str
+    subtitle: str
+    verdict: str
+    alert: str
+    time: str
+    facts: Facts
+    sections: tuple[Section, ...]
+
+
+def collect(case: Case, run: RunDirectory) -> Content:
+    """Gather what a report says of a run.
+
+    Raises
+    ------
+    RunError
+        If the run has no findings.
+    AuditorError
+        If the audit is not installed.
+    """
+    asked = run.spec()
+    audit = audits.get(asked.audit)
+    raw = run.findings()
+    findings = audit.FindingsType.model_validate(raw)
+    sealed = run.seal()
+    time = sealed.sealed if sealed else asked.created
+    models = ", ".join(f"{model.name} ({model.quantisation})" for model in asked.models.values()) or "none"
+    facts = (
+        ("Case", case.title, False),
+        ("Run", asked.run, True),
+        ("Units", f"{findings.n:,}", False),
+        ("Model", models, False),
+        ("Sealed", time if sealed else "not sealed", False),
+        ("Chain head", case.head(), True),
+    )
+    sections = (
+        Section("purpose", "Purpose", (Text(clean(audit.purpose)),)),
+        Section("results", "Results", tuple(_results(run, findings, render(run, "light")))),
+        Section("warnings", "Warnings", (_bullets((c.message for c in findings.warnings), "No warnings."),)),
+        Section("limitations", "Limitations", (_bullets(findings.limitations, "None stated."),)),
+        Section("inputs", "Inputs", tuple(_inputs(asked, audit))),
+        Section("model", "Model", tuple(_models(asked))),
+        Section("settings", "Settings", (_settings(asked, audit.Spec),)),
+        Section("method", "Method", tuple(_method(audit, findings))),
+        Section("people", "Human judgements", tuple(_people(case, asked.run))),
+        Section("evidence", "Evidence", tuple(_evidence(case, run, asked))),
+        Section("software", "Software and machine", (_software(asked, findings.provenance),)),
+    )
+    return Content(
+        title=f"{audit.title}: audit report",
+        subtitle=clean(case.title),
+        verdict=clean(findings.verdict.sentence),
+        alert=STARTER_WARNING if any(model.is_starter for model in asked.models.values()) else "",
+        time=time,
+        facts=_facts(facts),
+        sections=sections,
+    )
+
+
+def clean(text: object) -> str:
+    """A value as text in which control characters, direction overrides and lone surrogates show as escapes."""
+    return "".join(
+        c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cs", "Cf", "Co", "Cn") else f"\\u{ord(c):04x}"
+        for c in str(text)
+    )
+
+
+def number(value: object) -> str:
+    """A value for a table: whole numbers with separators, others with four significant digits."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(number(part) for part in value)
+    return clean(value)
+
+
+def _bullets(items: Iterable[object], none: str) -> Bullets | Text:
+    found = tuple(clean(item) for item in items)
+    return Bullets(found) if found else Text(none)
+
+
+def _facts(rows: Iterable[tuple[str, object, bool]]) -> Facts:
+    return Facts(tuple((clean(label), clean(value), mono) for label, value, mono in rows))
+
+
+def _results(run: RunDirectory, findings: Any, pictures: Sequence[Rendered]) -> Iterable[Block]:
+    yield from _headline(findings.headline)
+    for picture in pictures:
+        yield Drawing(clean(picture.name), clean(picture.title), clean(picture.description), picture.svg)
+    long = []
+    for info in findings.tables:
+        path = run.table_files().get(info.name)
+        if path is None or info.rows == 0:
+            continue
+        if info.rows <= _MAX_TABLE_ROWS:
+            yield _table(info, path)
+        else:
+            long.append((info.title, f"{info.rows:,} rows in tables/{path.name}, SHA-256 {sha256_of(path)}", True))
+    if long:
+        yield Heading("Tables kept beside this report")
+        yield _facts(long)
+
+
+def _headline(headline: Mapping[str, Any]) -> Iterable[Block]:
+    plain = [(_words(key), number(value), False) for key, value in headline.items() if not isinstance(value, dict)]
+    yield _facts(plain)
+    for key, value in headline.items():
+        if isinstance(value, dict) and value and all(isinstance(part, dict) for part in value.values()):
+            names = list(next(iter(value.values())))
+            rows = tuple((_words(name), *(number(part.get(n)) for n in names)) for name, part in value.items())
+            headers = (_words(key), *(_words(name) for name in names))
+            yield Grid(_words(key), headers, (False, *(True for _ in names)), rows)
+
+
+def _words(name: str) -> str:
+    text = clean(name).replace("_", " ")
+    return text[:1].upper() + text[1:]
+
+
+def _table(info: Any, path: Path) -> Grid:
+    import pyarrow.parquet as pq
+
+    names = [column.name for column in info.columns]
+    records = pq.read_table(path, columns=names).to_pylist()
+    rows = tuple(tuple(number(record[name]) for name in names) for record in records)
+    numeric = tuple(
+        all(isinstance(record[name], (int, float)) or record[name] is None for record in records) for name in names
+    )
+    return Grid(clean(info.title), tuple(clean(column.title) for column in info.columns), numeric, rows)
+
+
+def _inputs(asked: RunSpec, audit: Audit) -> Iterable[Block]:
+    titles = {role.name: role.title for role in audit.input_roles}
+    for role, record in asked.inputs.items():
+        yield Heading(clean(titles.get(role, role)))
+        yield _facts(
+            [("File", record.name, True), ("Size", f"{record.bytes:,} bytes", False), ("SHA-256", record.sha256, True)]
+        )
+
+
+def _models(asked: RunSpec) -> Iterable[Block]:
+    if not asked.models:
+        yield Text("No model took part.")
+    for role, model in asked.models.items():
+        yield Heading(_words(role))
+        if model.is_starter:
+            yield Text(STARTER_WARNING[:1].upper() + STARTER_WARNING[1:] + ".")
+        yield _facts(
+            [
+                ("Name", model.name, False),
+                ("File", model.path.name, True),
+                ("SHA-256", model.sha256, True),
+                ("Size", f"{model.size_bytes:,} bytes", False),
+                ("Architecture", model.architecture, False),
+                ("Weights", f"{model.parameters:,}", False),
+                ("Quantisation", model.quantisation, False),
+                ("Trained context", f"{model.context_length:,} tokens", False),
+                ("Licence, as the file states it", model.licence or "not stated", False),
+            ]
+        )
+
+
+def _settings(asked: RunSpec, spec: type[BaseModel]) -> Facts:
+    given = spec.model_validate(asked.spec).model_dump(mode="json")
+    rows: list[tuple[str, object, bool]] = []
+    for name, field in spec.model_fields.items():
+        extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+        unit = f" {extra['unit']}" if "unit" in extra and given[name] is not None else ""
+        value = given[name]
+        if value is None or value == "" or value == [] or value == {}:
+            shown = "not set"
+        elif isinstance(value, dict):
+            shown = ", ".join(f"{key} = {part}" for key, part in value.items())
+        else:
+            shown = number(value)
+        rows.append((field.title or name, shown + unit, False))
+    return _facts([*rows, ("Seed", asked.seed, False)])
+
+
+def _method(audit: Audit, findings: Any) -> Iterable[Block]:
+    for heading, text in audit.methods(findings):
+        yield Heading(clean(heading))
+        yield Text(clean(text))
+
+
+def _people(case: Case, run: str) -> Iterable[Block]:
+    ratings = case.records("human rating", run)
+    raters = sorted({str(record.body["rater"]) for record in ratings})
+    said = f"{len(ratings):,} human ratings by {', '.join(raters)}." if ratings else "No human ratings."
+    yield Text(clean(said))
+    signed = [f"{r.time}: {r.body['name']}: {r.body['statement']}" for r in case.records("sign-off", run)]
+    yield Heading("Sign-offs")
+    yield _bullets(signed, "Nobody has signed this run off.")
+    notes = [r for r in case.records("note") if r.run in (None, run)]
+    yield Heading("Notes")
+    yield _bullets([f"{r.time}: {r.body['author']}: {r.body['text']}" for r in notes], "None.")
+
+
+def _evidence(case: Case, run: RunDirectory, asked: RunSpec) -> Iterable[Block]:
+    sealed = run.seal()
+    seal = sha256_of(run.seal_file) if sealed else "not sealed: these results may still change"
+    yield _facts(
+        [
+            ("Run", asked.run, True),
+            ("Asked for", asked.created, False),
+            ("Sealed", sealed.sealed if sealed else "not sealed", False),
+            ("SHA-256 of the seal", seal, bool(sealed)),
+            ("Head of the evidence chain", case.head(), True),
+        ]
+    )
+    yield Text(_TAMPER)
+    yield Heading("Earlier runs on the same inputs")
+    earlier = [f"{r.id} ({r.state.value}): {r.verdict or 'no verdict'}" for r in case.earlier_runs(asked.run)]
+    yield _bullets(earlier, "None in this case.")
+    if sealed:
+        yield Heading("Sealed files")
+        yield _facts([(name, record.sha256, True) for name, record in sealed.files.items()])
+
+
+def _software(asked: RunSpec, provenance: Any) -> Facts:
+    host = asked.host
+    rows: list[tuple[str, object, bool]] = [(name, found, False) for name, found in asked.versions.items()]
+    rows += [
+        ("System", f"{host.system}, {host.machine}", False),
+        ("Processor", f"{host.processor}, {host.cores} cores", False),
+        ("Memory", f"{host.memory_bytes / 1024**3:.1f} GiB", False),
+        ("Device used", provenance.device or "not stated", False),
+    ]
+    rows += [(_words(name), number(value), False) for name, value in provenance.settings.items()]
+    return _facts(rows)

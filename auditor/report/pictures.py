@@ -1,0 +1,116 @@
+"""Pictures of findings: rendered the same every time, with the data behind them."""
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from auditor import audits
+from auditor.audits import Picture
+from auditor.errors import InputError, RunError
+from auditor.files import write_atomic
+from auditor.runs.directory import RunDirectory
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_ID = re.compile(r'(\bid="|\bhref="#|url\(#)')
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A picture as SVG text, with title, description in words, and the data as CSV."""
+
+    name: str
+    title: str
+    description: str
+    svg: str
+    data_csv: str
+
+
+def pictures(run: RunDirectory, theme: str) -> Iterator[Picture]:
+    """The audit's pictures of a finished run.
+
+    Raises
+    ------
+    RunError
+        If it has no findings.
+    """
+    audit = audits.get(run.spec().audit)
+    findings = audit.FindingsType.model_validate(run.findings())
+    return audit.pictures(findings, run.table_files(), theme)
+
+
+def render(run: RunDirectory, theme: str) -> list[Rendered]:
+    """All pictures of a run as SVG; `theme` is "light" or "dark"."""
+    return [Rendered(p.name, p.title, p.description, svg(p), data_csv(p.data)) for p in pictures(run, theme)]
+
+
+def export(run: RunDirectory, theme: str, name: str, path: Path) -> None:
+    """Save a picture, or its data, by the ending: .svg, .png (300 dots an inch), .pdf or .csv.
+
+    Raises
+    ------
+    InputError
+        If the ending is another one.
+    RunError
+        If the run has no such picture.
+    """
+    for picture in pictures(run, theme):
+        if picture.name == name:
+            write_atomic(path, _encoded(picture, path))
+            return
+    raise RunError(f"The run has no picture named {name!r}.")
+
+
+def _encoded(picture: Picture, path: Path) -> bytes:
+    match path.suffix.lower():
+        case ".svg":
+            return svg(picture).encode()
+        case ".csv":
+            return data_csv(picture.data).encode()
+        case ".png":
+            return _saved(picture, "png", {"Software": None}, dpi=300)
+        case ".pdf":
+            return _saved(picture, "pdf", {"CreationDate": None, "Producer": None, "Creator": None})
+    raise InputError("The ending tells the format", file=path.name, fix="Use .svg, .png, .pdf or .csv.")
+
+
+def _saved(picture: Picture, form: str, metadata: dict[str, Any], **options: Any) -> bytes:
+    import matplotlib as mpl
+
+    buffer = io.BytesIO()
+    # Text becomes outlines and ids get a fixed salt: the same picture is the same bytes on every machine.
+    with mpl.rc_context({"svg.hashsalt": "auditor", "svg.fonttype": "path", "font.family": "DejaVu Sans"}):
+        picture.figure.savefig(buffer, format=form, metadata=metadata, **options)
+    return buffer.getvalue()
+
+
+def svg(picture: Picture) -> str:
+    """SVG text without an XML header, its ids prefixed by the picture's name so that several fit on a page."""
+    text = _saved(picture, "svg", {"Date": None, "Creator": None}).decode()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    return _ID.sub(lambda match: f"{match[1]}{picture.name}-", text)
+
+
+def data_csv(table: "pa.Table") -> str:
+    """A table as CSV in which no cell is taken for a formula by a spreadsheet."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\r\n")
+    writer.writerow([neutral(name) for name in table.column_names])
+    for batch in table.to_batches(max_chunksize=10_000):
+        for record in batch.to_pylist():
+            writer.writerow([neutral(value) for value in record.values()])
+    return buffer.getvalue()
+
+
+def neutral(value: object) -> object:
+    """A cell value; text that a spreadsheet would run as a formula gets an apostrophe in front."""
+    if isinstance(value, str) and value.startswith(_FORMULA_STARTS):
+        return f"'{value}"
+    return "" if value is None else value
