@@ -1,1 +1,345 @@
-"""The front door: the same audits from a terminal, and opens the desktop."""
+"""The `auditor` command: the same audits from a terminal, and the door to the desktop. Thin.
+
+Exit codes: 0 done, 2 bad input or usage, 3 the run failed, 4 cancelled, 5 verification failed.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from auditor import __version__, console
+from auditor.audits.rating import Spec as RatingSpec
+from auditor.case import Case, verify
+from auditor.case.case import default_folder
+from auditor.errors import AuditorError, CaseError, InputError
+from auditor.resources import resource
+from auditor.runs.directory import RunDirectory
+
+app = typer.Typer(
+    help="Audit AI systems. Without a command the desktop opens.",
+    no_args_is_help=False,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+models_app = typer.Typer(help="The library of model files.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(models_app, name="models")
+
+
+def _field(name: str) -> str:
+    return RatingSpec.model_fields[name].description or ""
+
+
+CaseArgument = Annotated[Path, typer.Argument(help="The case folder.")]
+RunArgument = Annotated[str, typer.Argument(help="The run's id, as `auditor runs CASE` lists it.")]
+
+
+def main() -> None:
+    """Entry point; turns errors for people into one sentence and an exit code."""
+    try:
+        app()
+    except AuditorError as error:
+        console.say(str(error))
+        sys.exit(console.exit_code(error))
+
+
+@app.callback(invoke_without_command=True)
+def start(
+    context: typer.Context,
+    case: Annotated[Path | None, typer.Option(help="Open the desktop on this case.")] = None,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Open the desktop when no command is given."""
+    if version:
+        console.out(__version__)
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        raise typer.Exit(_desktop(case))
+
+
+def _desktop(case: Path | None) -> int:
+    if not has_screen():
+        console.say("There is no screen here: the desktop cannot open. `auditor --help` lists the commands.")
+        return console.FAILED
+    from auditor.desktop.app import run
+
+    return run(case)
+
+
+def has_screen() -> bool:
+    """Whether a window can be shown."""
+    if os.environ.get("QT_QPA_PLATFORM") == "offscreen":
+        return False
+    if os.name == "nt" or sys.platform == "darwin":
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+@app.command()
+def rate(
+    file: Annotated[Path, typer.Argument(help="Conversations: JSON Lines, JSON array, CSV, TSV, Parquet or text.")],
+    model: Annotated[str, typer.Option(help=_field("model"))] = "",
+    case: Annotated[Path | None, typer.Option(help="Case folder, made if missing. Default: ./auditor-case.")] = None,
+    axes: Annotated[str, typer.Option(help=_field("axes"))] = "",
+    limit: Annotated[int | None, typer.Option(help=_field("limit"))] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
+    scope: Annotated[
+        str, typer.Option(help=_field("scope") + " One of: last_response, conversation.")
+    ] = "last_response",
+    rubric: Annotated[Path | None, typer.Option(help="A rubric file (TOML) instead of the one that ships.")] = None,
+    explain: Annotated[bool, typer.Option("--explain", help=_field("explain"))] = False,
+    n_ctx: Annotated[int, typer.Option(help=_field("n_ctx"))] = 2048,
+    confidence: Annotated[float, typer.Option(help=_field("confidence"))] = 0.95,
+    column: Annotated[
+        list[str] | None,
+        typer.Option("--map", help="FIELD=COLUMN, repeatable; fields: id, group, role, text, prompt, …"),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
+) -> None:
+    """Rate conversations with a judge model."""
+    asked = {
+        "axes": [name.strip() for name in axes.split(",") if name.strip()],
+        "limit": limit,
+        "scope": scope,
+        "explain": explain,
+        "n_ctx": n_ctx,
+        "confidence": confidence,
+        "mapping": _mapping(column or []),
+    }
+    inputs = {"conversations": file} | ({"rubric": rubric} if rubric else {})
+    raise typer.Exit(_rate(inputs, asked, model, case or default_folder(), seed, as_json=as_json))
+
+
+def _mapping(pairs: list[str]) -> dict[str, str]:
+    found = {}
+    for pair in pairs:
+        field, sign, column = pair.partition("=")
+        if not sign or not field or not column:
+            raise InputError("A mapping is written FIELD=COLUMN", column="--map", value=pair)
+        found[field.strip()] = column.strip()
+    return found
+
+
+def _rate(
+    inputs: dict[str, Path], asked: dict[str, Any], model: str, case_path: Path, seed: int, *, as_json: bool
+) -> int:
+    from auditor.models.library import Library
+
+    library = Library()
+    judge = library.get(model) if model else library.default()
+    try:
+        spec = RatingSpec(model=judge.name, **asked)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "--" + str(first["loc"][0]).replace("_", "-")
+        raise InputError(first["msg"], column=name, value=first["input"]) from None
+    _check_inputs(inputs, spec)
+    if judge.is_starter:
+        from auditor.models.starter import STARTER_WARNING
+
+        console.say(STARTER_WARNING[:1].upper() + STARTER_WARNING[1:] + ".")
+    with console.open_or_create(case_path) as case:
+        run = case.new_run("rating", spec.model_dump(mode="json"), inputs, {"judge": judge}, seed=seed)
+        code = console.carry_out(case, run)
+        if code == console.DONE:
+            console.print_outcome(case, run, as_json=as_json)
+        return code
+
+
+def _check_inputs(inputs: dict[str, Path], spec: RatingSpec) -> None:
+    """Say what is wrong before a case or a run is made."""
+    from auditor.audits import InputFile
+    from auditor.audits.rating import inputs as files
+    from auditor.audits.rating import rubric
+
+    loaded = rubric.load(inputs.get("rubric"))
+    for axis in spec.axes:
+        loaded.axis(axis)
+    path = inputs["conversations"]
+    files.recognise(InputFile(path, path.name, ""), spec.mapping)
+
+
+@app.command()
+def report(
+    case: CaseArgument,
+    run: Annotated[str, typer.Argument(help="The run's id; the newest sealed run if not given.")] = "",
+    html: Annotated[Path | None, typer.Option(help="Write one self-contained HTML file.")] = None,
+    pdf: Annotated[Path | None, typer.Option(help="Write a tagged PDF.")] = None,
+) -> None:
+    """Write the report of a run; into the case's folder of reports if no file is named."""
+    with _readable(case) as opened:
+        directory = opened.run(run) if run else _newest(opened)
+        html = html if html or pdf else console.default_report(opened, directory)
+        for file in console.write_report(opened, directory, html, pdf):
+            console.out(str(file))
+
+
+def _readable(path: Path) -> Case:
+    return Case.open(path, write=False)
+
+
+def _newest(case: Case) -> RunDirectory:
+    for summary in case.runs():
+        if summary.sealed:
+            return RunDirectory(summary.path)
+    raise CaseError(f"The case {case.path.name} has no finished run yet.")
+
+
+@app.command("verify")
+def verify_case(
+    case: CaseArgument,
+    head: Annotated[str | None, typer.Option(help="Head of the chain as it stands in a report.")] = None,
+) -> None:
+    """Recompute every hash of a case and name what changed, is missing or was added."""
+    found = verify(case, head)
+    for problem in found.problems:
+        console.out(f"PROBLEM {problem}")
+    for note in found.notes:
+        console.out(f"note    {note}")
+    if not found.ok:
+        console.out(f"Not verified: {len(found.problems)} problems.")
+        raise typer.Exit(console.NOT_VERIFIED)
+    console.out(f"Verified: {found.links} links, {found.runs} runs, {found.inputs} inputs. Head {found.head}")
+
+
+@app.command()
+def resume(
+    case: CaseArgument,
+    run: RunArgument,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
+) -> None:
+    """Go on with an interrupted, cancelled or failed run from what was flushed."""
+    with Case.open(case) as opened:
+        directory = opened.run(run)
+        code = console.carry_out(opened, directory)
+        if code == console.DONE:
+            console.print_outcome(opened, directory, as_json=as_json)
+    raise typer.Exit(code)
+
+
+@app.command()
+def runs(case: CaseArgument) -> None:
+    """List the runs of a case, newest first."""
+    with _readable(case) as opened:
+        for summary in opened.runs():
+            seal = "sealed" if summary.sealed else "not sealed"
+            console.out(f"{summary.id}  {summary.state.value}  {seal}  {summary.verdict}".rstrip())
+
+
+@app.command()
+def note(
+    case: CaseArgument,
+    text: Annotated[str, typer.Argument(help="The note.")],
+    author: Annotated[str, typer.Option(help="Who writes it.")],
+    run: Annotated[str | None, typer.Option(help="The run it is about.")] = None,
+) -> None:
+    """Add a note to a case and link it into the evidence chain."""
+    with Case.open(case) as opened:
+        opened.add_note(text, author=author, run=run)
+
+
+@app.command("sign-off")
+def sign_off(
+    case: CaseArgument,
+    run: RunArgument,
+    name: Annotated[str, typer.Option(help="Who signs.")],
+    statement: Annotated[str, typer.Option(help="What is stated.")],
+) -> None:
+    """Sign off a finished run and link it into the evidence chain."""
+    with Case.open(case) as opened:
+        opened.sign_off(run, name=name, statement=statement)
+
+
+@app.command()
+def erase(
+    case: CaseArgument,
+    sha256: Annotated[str, typer.Argument(help="SHA-256 of the input, as the report names it.")],
+    reason: Annotated[str, typer.Option(help="Why.")],
+    by: Annotated[str, typer.Option(help="On whose responsibility.")],
+) -> None:
+    """Delete an input's bytes from a case; its hash and a tombstone stay, and the case still verifies."""
+    with Case.open(case) as opened:
+        opened.erase_input(sha256, reason=reason, by=by)
+
+
+@app.command()
+def demo(
+    case: Annotated[Path | None, typer.Option(help="Case folder. Default: ./auditor-demo.")] = None,
+    window: Annotated[bool, typer.Option(help="Open the desktop on the case afterwards.")] = True,
+) -> None:
+    """Rate the bundled sample conversations with the starter model and write the report."""
+    path = case or Path.cwd() / "auditor-demo"
+    sample = {"conversations": resource("samples", "conversations.jsonl")}
+    code = _rate(sample, {}, "starter", path, 0, as_json=False)
+    if code != console.DONE:
+        raise typer.Exit(code)
+    with _readable(path) as opened:
+        run = _newest(opened)
+        file = console.default_report(opened, run)
+        console.write_report(opened, run, file, file.with_suffix(".pdf"))
+        console.out(f"Report: {file}")
+    if not window:
+        return
+    if not has_screen():
+        console.out("There is no screen here, so the desktop stays closed. With one: auditor --case " + str(path))
+        return
+    raise typer.Exit(_desktop(path))
+
+
+@app.command("self-test")
+def self_test() -> None:
+    """Try every part of the installation; one line each, exit code 0 or 1."""
+    from auditor import selftest
+
+    raise typer.Exit(0 if selftest.run(console.out) else 1)
+
+
+@models_app.command("list")
+def models_list() -> None:
+    """List the library, and whether each model fits into this machine's memory."""
+    from auditor.models.fit import estimate
+    from auditor.models.library import Library
+    from auditor.models.starter import HOW_TO_GET
+
+    found = Library().list()
+    for model in found:
+        console.out(
+            f"{model.name}  {model.architecture} {model.quantisation}  {model.size_bytes:,} bytes  {model.path}"
+        )
+        console.out(f"    {estimate(model, n_ctx=2048).sentence}")
+    if not found:
+        console.out(HOW_TO_GET)
+
+
+@models_app.command("add")
+def models_add(
+    file: Annotated[Path, typer.Argument(help="A GGUF file.")],
+    name: Annotated[str | None, typer.Option(help="Name in the library; the file's own if not given.")] = None,
+    copy: Annotated[bool, typer.Option("--copy", help="Copy the file into the library.")] = False,
+) -> None:
+    """Inspect a model file, record its hash and add it to the library."""
+    from auditor.models.library import Library
+
+    model = Library().add(file, name=name, copy=copy)
+    console.out(f"{model.name}  {model.architecture} {model.quantisation}  SHA-256 {model.sha256}")
+
+
+@models_app.command("check")
+def models_check(name: Annotated[str, typer.Argument(help="Name in the library.")]) -> None:
+    """Hash a model again and compare."""
+    from auditor.models.library import Library
+
+    model = Library().check(name)
+    console.out(f"{model.name} is unchanged: SHA-256 {model.sha256}")
+
+
+@models_app.command("remove")
+def models_remove(name: Annotated[str, typer.Argument(help="Name in the library.")]) -> None:
+    """Forget a model; a copied file is deleted, a referenced one stays."""
+    from auditor.models.library import Library
+
+    Library().remove(name)

@@ -20,8 +20,8 @@ from auditor.report.pictures import Rendered, render
 from auditor.runs.contract import RunSpec
 from auditor.runs.directory import RunDirectory
 
-#: Longer tables are named with their hash and stay beside the report.
-_MAX_TABLE_ROWS = 40
+#: Longer or wider tables are named with their hash and stay beside the report.
+_MAX_TABLE_ROWS, _MAX_TABLE_COLUMNS = 40, 8
 _TAMPER = (
     "The case is tamper-evident: the seal holds the hash of every file of the run, and each link of the evidence chain "
     "the hash of the one before. The chain's head is recorded here because removing the last run together with its "
@@ -174,7 +174,7 @@ def clean(text: object) -> str:
 
 
 def number(value: object) -> str:
-    """A value for a table: whole numbers with separators, others with four significant digits."""
+    """A value for a table: whole numbers with separators, others with three decimals or digits."""
     if value is None:
         return "–"
     if isinstance(value, bool):
@@ -182,7 +182,7 @@ def number(value: object) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
-        return f"{value:.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
+        return f"{value:,.3f}" if 0.001 <= abs(value) < 10_000 or value == 0 else f"{value:.3g}"
     if isinstance(value, (list, tuple)):
         return ", ".join(number(part) for part in value)
     return clean(value)
@@ -206,7 +206,7 @@ def _results(run: RunDirectory, findings: Any, pictures: Sequence[Rendered]) -> 
         path = run.table_files().get(info.name)
         if path is None or info.rows == 0:
             continue
-        if info.rows <= _MAX_TABLE_ROWS:
+        if info.rows <= _MAX_TABLE_ROWS and len(info.columns) <= _MAX_TABLE_COLUMNS:
             yield _table(info, path)
         else:
             long.append((info.title, f"{info.rows:,} rows in tables/{path.name}, SHA-256 {sha256_of(path)}", True))

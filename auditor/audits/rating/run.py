@@ -222,6 +222,7 @@ def _headline(axes: list[AxisSummary], collected: _Collected, pace: float | None
         "ratings": sum(axis.n for axis in axes),
         # Wall-clock of the process that finished the run; None if it had nothing left to rate.
         "ratings_per_s": pace,
+        "units_per_s": pace / len(axes) if pace else None,
         "skipped": collected.n_skipped,
         "truncated": collected.n_truncated,
         "axes": {

@@ -1,0 +1,184 @@
+"""How a run is shown in a terminal: progress and sentences on standard error, results on standard output."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from auditor.case import Case
+from auditor.errors import AuditorError, CaseError, InputError, ModelError
+from auditor.files import write_atomic
+from auditor.runs.contract import RunState
+from auditor.runs.directory import RunDirectory
+from auditor.runs.executor import RunStatus
+from auditor.runs.local import LocalExecutor
+
+DONE, BAD_INPUT, FAILED, CANCELLED, NOT_VERIFIED = 0, 2, 3, 4, 5
+_POLL_SECONDS = 0.2
+#: Between progress lines where the terminal cannot rewrite one, for example in a log of CI.
+_LINE_SECONDS = 10.0
+
+
+def say(text: str) -> None:
+    """A line on standard error."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+def out(text: str) -> None:
+    """A line on standard output."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def exit_code(error: AuditorError) -> int:
+    """2 for what the person can put right before anything runs, 3 for the rest."""
+    return BAD_INPUT if isinstance(error, (InputError, ModelError, CaseError)) else FAILED
+
+
+def open_or_create(path: Path) -> Case:
+    """The case of a folder, made if there is none."""
+    return Case.open(path) if Case.is_case(path) else Case.create(path)
+
+
+class Meter:
+    """One progress line, rewritten in a terminal, repeated now and then elsewhere."""
+
+    def __init__(self) -> None:
+        self._rewrites = sys.stderr.isatty()
+        self._begun = self._said = time.monotonic()
+        self._first: tuple[float, int] | None = None
+        self._shown = ""
+
+    def show(self, status: RunStatus) -> None:
+        """Show where the run stands and how long it may still take."""
+        now = time.monotonic()
+        text = status.message or status.state.value
+        if status.total:
+            text += f": {status.done:,} of {status.total:,} ({status.done / status.total:.0%}){self._left(status, now)}"
+        if self._rewrites and text != self._shown:
+            sys.stderr.write(f"\r\x1b[K{text}")
+            sys.stderr.flush()
+        elif not self._rewrites and (
+            now - self._said > _LINE_SECONDS or text.split(":")[0] != self._shown.split(":")[0]
+        ):
+            say(text)
+            self._said = now
+        self._shown = text
+
+    def _left(self, status: RunStatus, now: float) -> str:
+        if self._first is None or status.done < self._first[1]:
+            self._first = (now, status.done)
+        begun, done = self._first
+        if status.done <= done or status.total is None or now - begun < 1:
+            return ""
+        seconds = (status.total - status.done) * (now - begun) / (status.done - done)
+        return f", about {duration(seconds)} left"
+
+    def end(self) -> None:
+        """Leave the line."""
+        if self._rewrites and self._shown:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words, rounded to what a person plans with."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 5400:
+        return f"{round(seconds / 60)} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def carry_out(case: Case, run: RunDirectory) -> int:
+    """Start or resume a run, show its progress, link its seal; returns the exit code.
+
+    Ctrl+C cancels the run; what was flushed stays and can be resumed.
+    """
+    executor = LocalExecutor()
+    executor.start(run.path)
+    meter = Meter()
+    try:
+        while True:
+            status = executor.status(run.path)
+            if status.sealed or not (status.state.is_live or status.state in (RunState.CREATED, RunState.DONE)):
+                break
+            meter.show(status)
+            time.sleep(_POLL_SECONDS)
+    except KeyboardInterrupt:
+        say("\nStopping …")
+        status = executor.cancel(run.path)
+    meter.end()
+    status = executor.wait(run.path)
+    case.link_pending()
+    return _told(case, run, status)
+
+
+def _told(case: Case, run: RunDirectory, status: RunStatus) -> int:
+    if status.state is RunState.DONE and status.sealed:
+        return DONE
+    say(status.message or f"The run is {status.state.value}.")
+    last = run.last_events().get("state", {})
+    if status.state is not RunState.INTERRUPTED and last.get("code") == BAD_INPUT:
+        return BAD_INPUT
+    say(f"To go on: auditor resume {case.path} {run.path.name}")
+    return CANCELLED if status.state is RunState.CANCELLED else FAILED
+
+
+def outcome(case: Case, run: RunDirectory) -> dict[str, Any]:
+    """What --json prints: the headline with the run, the verdict and the warnings."""
+    findings = run.findings()
+    return {
+        "run": run.path.name,
+        "case": str(case.path),
+        "audit": findings["audit"],
+        "verdict": findings["verdict"]["sentence"],
+        "state": findings["verdict"]["state"],
+        "warnings": [caution["message"] for caution in findings["warnings"]],
+        "head": case.head(),
+        **findings["headline"],
+    }
+
+
+def print_outcome(case: Case, run: RunDirectory, *, as_json: bool) -> None:
+    """Print the findings' headline, as words or as one JSON object."""
+    told = outcome(case, run)
+    if as_json:
+        out(json.dumps(told, ensure_ascii=False, allow_nan=False))
+        return
+    out(told["verdict"])
+    for warning in told["warnings"]:
+        out(f"Warning: {warning}")
+    out(f"Run {run.path.name} in {case.path}")
+
+
+def write_report(case: Case, run: RunDirectory, html_file: Path | None, pdf_file: Path | None) -> list[Path]:
+    """Write the report of a run; returns the files written.
+
+    Raises
+    ------
+    CaseError
+        If a file cannot be written.
+    """
+    from auditor.report.content import collect
+    from auditor.report.html import html
+    from auditor.report.pdf import pdf
+
+    content = collect(case, run)
+    written = []
+    for file, make in ((html_file, html), (pdf_file, pdf)):
+        if file is None:
+            continue
+        try:
+            write_atomic(file, make(content))
+        except OSError as error:
+            raise CaseError(f"The report {file} cannot be written: {error.strerror}.") from error
+        written.append(file)
+    return written
+
+
+def default_report(case: Case, run: RunDirectory) -> Path:
+    """Where a report goes when nobody names a file."""
+    return case.path / "reports" / run.path.name / "report.html"
