@@ -64,8 +64,8 @@ model_roles = (ModelRole(name="judge", title="Judge model", spec_field="model"),
 
 
 def run(spec: Spec, inputs: Mapping[str, InputFile], context: Context) -> "RatingFindings":
-    """Rate every conversation; see `auditor.audits.rating.run`."""
-    from auditor.audits.rating.run import run as carry_out
+    """Rate every conversation; see `auditor.audits.rating.rate`."""
+    from auditor.audits.rating.rate import run as carry_out
 
     return carry_out(spec, inputs, context)
 
@@ -96,7 +96,7 @@ def pictures(findings: "RatingFindings", tables: Mapping[str, Path], theme: str)
 
 def methods(findings: "RatingFindings") -> list[tuple[str, str]]:
     """What the report says of the method."""
-    from auditor.audits.rating.methods import methods as describe
+    from auditor.audits.rating.method_text import methods as describe
 
     return describe(findings)
 

