@@ -1,1 +1,229 @@
-"""Short questions that the window asks a process of their own: previews, figures, reports."""
+"""Questions that the desktop has answered in a process of its own: ``python -m auditor.tasks NAME``.
+
+A JSON object on standard input; on standard output lines {"progress": {...}} and at last {"ok": true, "result": ...}
+or {"ok": false, "error": "sentence"}. So the window never loads or computes anything heavy, and a damaged file cannot
+harm it.
+"""
+
+import json
+import os
+import sys
+from array import array
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Any
+
+from pydantic import ValidationError
+
+from auditor import audits
+from auditor.audits import InputFile
+from auditor.case import Case
+from auditor.case import verify as verify_case
+from auditor.console import duration, write_report
+from auditor.errors import AuditorError
+from auditor.models import ModelFile
+from auditor.models.fit import Fit, estimate
+from auditor.models.library import Library
+from auditor.runs.contract import RunSpec
+from auditor.runs.directory import RunDirectory
+
+Question = Mapping[str, Any]
+Progress = Callable[[int, int, str], None]
+
+
+def preview(asked: Question, _progress: Progress) -> Any:
+    """What a dropped file turned out to be."""
+    path = Path(asked["path"])
+    file = InputFile(path, path.name, "")
+    return asdict(audits.get(asked["audit"]).preview(asked["role"], file, asked.get("options") or {}))
+
+
+def models_list(_asked: Question, _progress: Progress) -> Any:
+    """The library, each model with its fit."""
+    return [_model(model) for model in Library().list()]
+
+
+def models_add(asked: Question, progress: Progress) -> Any:
+    """Add a model file."""
+    path = Path(asked["path"])
+    size = path.stat().st_size if path.is_file() else 0
+    model = Library().add(
+        path,
+        name=asked.get("name") or None,
+        copy=bool(asked.get("copy")),
+        progress=lambda done: progress(done, size, f"Reading {path.name}"),
+    )
+    return _model(model)
+
+
+def models_check(asked: Question, _progress: Progress) -> Any:
+    """Hash a model again."""
+    model = Library().check(asked["name"])
+    return {"name": model.name, "ok": True, "sentence": f"{model.name} is unchanged: SHA-256 {model.sha256}"}
+
+
+def models_remove(asked: Question, _progress: Progress) -> Any:
+    """Forget a model."""
+    Library().remove(asked["name"])
+    return {"name": asked["name"]}
+
+
+def _model(model: ModelFile) -> dict[str, Any]:
+    return {**model.model_dump(mode="json"), "fit": _fit(estimate(model, n_ctx=2048))}
+
+
+def _fit(fit: Fit) -> dict[str, Any]:
+    return {"memory_bytes": fit.memory_bytes, "fits": fit.fits, "sentence": fit.sentence}
+
+
+def cost(asked: Question, _progress: Progress) -> Any:
+    """Memory and time a run would take; time is known from an earlier run with the same model in the case."""
+    model = Library().get(asked["model"])
+    fit = estimate(model, n_ctx=int(asked["n_ctx"]))
+    pace = _pace(asked["case"], asked["audit"], model, asked["spec"]) if asked.get("case") else None
+    seconds = asked["units"] / pace if pace else None
+    if not fit.fits:
+        sentence = fit.sentence
+    elif seconds is None:
+        sentence = f"{fit.memory_bytes / 1024**3:.2f} GiB of memory; time is not known before the first run."
+    else:
+        sentence = f"About {duration(seconds)} on this machine, {fit.memory_bytes / 1024**3:.2f} GiB of memory."
+    return {"seconds": seconds, **_fit(fit), "sentence": sentence}
+
+
+def _pace(case: str, audit: str, model: ModelFile, spec: Mapping[str, Any]) -> float | None:
+    """Units per second of the newest finished run with the same model and the same settings that cost time."""
+    with Case.open(Path(case), write=False) as opened:
+        for summary in opened.runs():
+            if summary.audit != audit or not summary.sealed:
+                continue
+            run = RunDirectory(summary.path)
+            asked = run.spec()
+            same_model = any(used.sha256 == model.sha256 for used in asked.models.values())
+            if same_model and all(asked.spec.get(name) == spec.get(name) for name in ("axes", "explain", "scope")):
+                pace = run.findings()["headline"].get("units_per_s")
+                if pace:
+                    return float(pace)
+    return None
+
+
+def table(asked: Question, _progress: Progress) -> Any:
+    """A finished table as column files: numbers as doubles, text as UTF-8 with offsets and sort ranks."""
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    run = RunDirectory(Path(asked["run_dir"]))
+    folder = Path(asked["folder"])
+    info = next(info for info in run.findings()["tables"] if info["name"] == asked["table"])
+    read = pq.read_table(run.table_files()[asked["table"]])
+    columns = []
+    for number, column in enumerate(info["columns"]):
+        values = read[column["name"]].combine_chunks()
+        is_text = str(values.type) in ("string", "large_string")
+        target = folder / f"{number}"
+        if is_text:
+            _write_text(values.fill_null("").to_pylist(), target)
+            # Texts differ in rank exactly when they differ, so that sorting needs numbers alone.
+            ranks = pc.rank(values.fill_null(""), sort_keys="ascending", tiebreaker="min")
+            _write_numbers(array("d", ranks.cast("float64").to_pylist()), target.with_suffix(".rank"))
+        else:
+            numbers = values.cast("float64").fill_null(float("nan")).to_pylist()
+            _write_numbers(array("d", numbers), target.with_suffix(".f8"))
+        columns.append({**column, "kind": "text" if is_text else "number", "whole": str(values.type).startswith("int")})
+    return {"rows": read.num_rows, "columns": columns}
+
+
+def _write_text(values: list[str], target: Path) -> None:
+    offsets = array("q", [0])
+    with target.with_suffix(".utf8").open("xb") as file:
+        for value in values:
+            offsets.append(offsets[-1] + file.write(value.encode()))
+    _write_numbers(offsets, target.with_suffix(".offsets"))
+
+
+def _write_numbers(numbers: "array[float] | array[int]", target: Path) -> None:
+    with target.open("xb") as file:
+        numbers.tofile(file)
+
+
+def pictures(asked: Question, _progress: Progress) -> Any:
+    """All pictures of a run as SVG."""
+    from auditor.report.pictures import render
+
+    return [asdict(picture) for picture in render(RunDirectory(Path(asked["run_dir"])), asked["theme"])]
+
+
+def picture_export(asked: Question, _progress: Progress) -> Any:
+    """Save a picture or its data."""
+    from auditor.report.pictures import export
+
+    export(RunDirectory(Path(asked["run_dir"])), asked["theme"], asked["name"], Path(asked["path"]))
+    return {"path": asked["path"]}
+
+
+def unit(asked: Question, _progress: Progress) -> Any:
+    """One unit of a run's input, to look at."""
+    run = RunDirectory(Path(asked["run_dir"]))
+    spec: RunSpec = run.spec()
+    audit = audits.get(spec.audit)
+    file = run.inputs(check=False)[audit.input_roles[0].name]
+    return {"row": asked["row"], "parts": audit.unit(file, spec.spec, int(asked["row"]))}
+
+
+def report(asked: Question, _progress: Progress) -> Any:
+    """Write the report of a run."""
+    with Case.open(Path(asked["case"]), write=False) as case:
+        html, pdf = (Path(asked[kind]) if asked.get(kind) else None for kind in ("html", "pdf"))
+        return [str(file) for file in write_report(case, case.run(asked["run"]), html, pdf)]
+
+
+def verify(asked: Question, _progress: Progress) -> Any:
+    """Verify a case."""
+    found = verify_case(Path(asked["case"]))
+    return {"ok": found.ok, "problems": found.problems, "notes": found.notes, "head": found.head, "links": found.links}
+
+
+TASKS: Mapping[str, Callable[[Question, Progress], Any]] = {
+    task.__name__: task
+    for task in (
+        preview,
+        models_list,
+        models_add,
+        models_check,
+        models_remove,
+        cost,
+        table,
+        pictures,
+        picture_export,
+        unit,
+        report,
+        verify,
+    )
+}
+
+
+def main(name: str, question: IO[bytes], answer: IO[str]) -> int:
+    """Answer one question."""
+
+    def tell(message: Mapping[str, Any]) -> None:
+        answer.write(json.dumps(message) + "\n")
+        answer.flush()
+
+    def progress(done: int, total: int, message: str) -> None:
+        tell({"progress": {"done": done, "total": total, "message": message}})
+
+    try:
+        result = TASKS[name](json.load(question), progress)
+    except (AuditorError, ValidationError, OSError) as error:
+        tell({"ok": False, "error": str(error)})
+        return 1
+    tell({"ok": True, "result": result})
+    return 0
+
+
+if __name__ == "__main__":
+    # Native libraries print to standard output; answers go through a copy of it that they do not know.
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    sys.exit(main(sys.argv[1], sys.stdin.buffer, answers))

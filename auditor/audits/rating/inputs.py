@@ -242,6 +242,15 @@ def _preview_row(item: Conversation) -> dict[str, str]:
 
 
 def _items(file: InputFile, form: Format) -> Iterator[Item]:
+    is_empty = True
+    for item in _read(file, form):
+        is_empty = False
+        yield item
+    if is_empty:
+        raise InputError("The file holds no record", file=file.name, fix="Check that it was saved completely.")
+
+
+def _read(file: InputFile, form: Format) -> Iterator[Item]:
     mapping = form.mapping or {}
     try:
         if form.kind == "text":
