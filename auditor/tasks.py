@@ -25,7 +25,6 @@ from auditor.errors import AuditorError
 from auditor.models import ModelFile
 from auditor.models.fit import Fit, estimate
 from auditor.models.library import Library
-from auditor.runs.contract import RunSpec
 from auditor.runs.directory import RunDirectory
 
 Question = Mapping[str, Any]
@@ -165,7 +164,7 @@ def picture_export(asked: Question, _progress: Progress) -> Any:
 def unit(asked: Question, _progress: Progress) -> Any:
     """One unit of a run's input, to look at."""
     run = RunDirectory(Path(asked["run_dir"]))
-    spec: RunSpec = run.spec()
+    spec = run.spec()
     audit = audits.get(spec.audit)
     file = run.inputs(check=False)[audit.input_roles[0].name]
     return {"row": asked["row"], "parts": audit.unit(file, spec.spec, int(asked["row"]))}

@@ -21,7 +21,8 @@ from auditor.runs.contract import InputRecord, RunState
 from auditor.runs.directory import RunDirectory
 from auditor.runs.local import LocalExecutor
 
-RATING, NOTE, SIGN_OFF, ERASED = "human rating", "note", "sign-off", "input erased"
+RATING, WITHDRAWN = "human rating", "human rating withdrawn"
+NOTE, SIGN_OFF, ERASED = "note", "sign-off", "input erased"
 _MAX_TEXT = 100_000
 
 
@@ -241,8 +242,10 @@ class Case:
         """Commit a note and link it."""
         self._say(NOTE, {"text": _text(text, "note"), "author": _text(author, "author")}, run)
 
-    def add_human_rating(self, run: str, unit: str, axis: str, score: int, *, rater: str, note: str = "") -> None:
+    def add_human_rating(self, run: str, unit: str, axis: str, score: int, *, rater: str, note: str = "") -> str:
         """Commit a person's rating of a unit (as the audit names it) and link it. It never replaces the model's.
+
+        Returns the record's id, by which it can be withdrawn.
 
         Raises
         ------
@@ -252,7 +255,25 @@ class Case:
         if isinstance(score, bool) or score not in (1, 2, 3, 4, 5):
             raise CaseError(f"A rating is a whole number from 1 to 5, not {score!r}.")
         body = {"unit": unit, "axis": axis, "score": score, "rater": _text(rater, "rater"), "note": note[:_MAX_TEXT]}
-        self._say(RATING, body, run)
+        return self._say(RATING, body, run)
+
+    def withdraw_human_rating(self, record: str, *, rater: str) -> None:
+        """Commit that a rating no longer holds. Both stay in the chain: nothing is ever taken out of it.
+
+        Raises
+        ------
+        CaseError
+            If there is no such rating, or it was withdrawn before.
+        """
+        found = {rating.id: rating.run for rating in self.human_ratings()}
+        if record not in found:
+            raise CaseError("There is no such rating to withdraw.")
+        self._say(WITHDRAWN, {"of": record, "rater": _text(rater, "rater")}, found[record])
+
+    def human_ratings(self, run: str | None = None) -> list[Record]:
+        """Human ratings that hold, oldest first."""
+        gone = {record.body["of"] for record in self.records(WITHDRAWN)}
+        return [record for record in self.records(RATING, run) if record.id not in gone]
 
     def sign_off(self, run: str, *, name: str, statement: str) -> None:
         """Commit a sign-off and link it.
@@ -297,12 +318,14 @@ class Case:
         with self._guard:
             return self._store.records(kind=kind, run=run)
 
-    def _say(self, kind: str, body: Mapping[str, Any], run: str | None) -> None:
+    def _say(self, kind: str, body: Mapping[str, Any], run: str | None) -> str:
         with self._guard:
             self._need_write()
             if run is not None:
                 self.run(run)
-            self._link(self._store.add_record(kind, body, run=run))
+            record = self._store.add_record(kind, body, run=run)
+            self._link(record)
+            return record.id
 
     def _need_write(self) -> None:
         if not self.writable:

@@ -298,7 +298,7 @@ def _method(audit: Audit, findings: Any) -> Iterable[Block]:
 
 
 def _people(case: Case, run: str) -> Iterable[Block]:
-    ratings = case.records("human rating", run)
+    ratings = case.human_ratings(run)
     raters = sorted({str(record.body["rater"]) for record in ratings})
     said = f"{len(ratings):,} human ratings by {', '.join(raters)}." if ratings else "No human ratings."
     yield Text(clean(said))

@@ -154,11 +154,19 @@ def map_columns(file: str, columns: tuple[str, ...], mapping: Mapping[str, str])
         return {field: column for field, column in used.items() if field not in ("role", "text")}
     if {"id", "role", "text"} <= set(used):
         return {field: column for field, column in used.items() if field in ("id", "group", "role", "text")}
-    raise InputError(
-        "It is not clear which columns hold the conversation",
-        file=file,
-        fix=f"Map response (and prompt), or id, role and text. The file has: {_list(columns)}.",
-    )
+    raise UnclearColumns(file, columns)
+
+
+class UnclearColumns(InputError):
+    """A table that can be read once somebody says which columns hold the conversation."""
+
+    def __init__(self, file: str, columns: tuple[str, ...]) -> None:
+        self.columns = columns
+        super().__init__(
+            "It is not clear which columns hold the conversation",
+            file=file,
+            fix=f"Map response (and prompt), or id, role and text. The file has: {_list(columns)}.",
+        )
 
 
 def _list(columns: tuple[str, ...]) -> str:
@@ -214,7 +222,10 @@ def conversation_at(file: InputFile, mapping: Mapping[str, str], row: int) -> Co
 
 def preview(file: InputFile, mapping: Mapping[str, str]) -> Preview:
     """Read the whole file once: the first rows, every problem, the counts."""
-    form = recognise(file, mapping)
+    try:
+        form = recognise(file, mapping)
+    except UnclearColumns as error:
+        return Preview("Table", error.columns, dict(mapping), (), (str(error),), 0, 1)
     rows: list[Mapping[str, str]] = []
     problems: list[str] = []
     n_rows = n_problems = 0

@@ -18,7 +18,6 @@ class RatingSpec(BaseModel):
         default="",
         title="Judge model",
         description="Name in the model library, or a GGUF file. Empty: the first model of the library.",
-        json_schema_extra={"widget": "model"},
     )
     axes: tuple[AxisName, ...] = Field(
         default=(),
@@ -64,7 +63,7 @@ class RatingSpec(BaseModel):
         default_factory=dict,
         title="Column mapping",
         description="For tables: field (id, group, role, text, prompt, response, context) to column.",
-        json_schema_extra={"widget": "mapping"},
+        json_schema_extra={"fields": ["id", "group", "role", "text", "prompt", "response", "context"]},
     )
 
     @field_validator("axes")

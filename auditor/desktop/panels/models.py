@@ -1,0 +1,179 @@
+"""The Models panel: the library of model files: list, add, check, remove, and whether each fits."""
+
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QCheckBox,
+    QFileDialog,
+    QHBoxLayout,
+    QHeaderView,
+    QProgressBar,
+    QPushButton,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from auditor.desktop import theme
+from auditor.desktop.session import Session
+from auditor.desktop.widgets.detail import plain_label
+from auditor.models.starter import STARTER_WARNING
+
+_COLUMNS = ("Name", "Architecture", "Quantisation", "Weights", "Size", "Context", "Licence", "Fits here")
+_EMPTY = "There is no model yet. Add a GGUF file, for example a 7B model in Q4_K_M; it is used where it lies or copied."
+
+
+class ModelsPanel(QWidget):
+    """The library.
+
+    Signals
+    -------
+    changed()
+        A model was added or removed.
+    """
+
+    changed = Signal()
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._models: list[dict[str, Any]] = []
+        title = plain_label("Models", name="title")
+        self.words = plain_label(_EMPTY, name="soft")
+        self.table = QTableWidget(0, len(_COLUMNS))
+        self.table.setAccessibleName("Model library")
+        self.table.setHorizontalHeaderLabels(_COLUMNS)
+        self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.table.setShowGrid(False)
+        self.table.setTabKeyNavigation(False)
+        self.table.verticalHeader().hide()
+        self.table.horizontalHeader().setStretchLastSection(True)
+        self.table.horizontalHeader().setHighlightSections(False)
+        self.table.itemSelectionChanged.connect(self._show_selected)
+        self.add_button = QPushButton(theme.icon("add"), "Add a GGUF file…")
+        self.add_button.clicked.connect(self._choose)
+        self.copy = QCheckBox("Copy it into the library")
+        self.copy.setToolTip("Otherwise the file is used where it lies, and must stay there.")
+        self.check_button = QPushButton(theme.icon("verify"), "Check")
+        self.check_button.setToolTip("Hash the file again and compare with the hash from when it was added.")
+        self.check_button.clicked.connect(self._check)
+        self.remove_button = QPushButton(theme.icon("remove"), "Remove")
+        self.remove_button.clicked.connect(self._remove)
+        self.progress = QProgressBar()
+        self.progress.setAccessibleName("Reading a model file")
+        self.progress.hide()
+        self.detail = plain_label(name="soft")
+        self.outcome = plain_label()
+        buttons = QHBoxLayout()
+        for widget in (self.add_button, self.copy):
+            buttons.addWidget(widget)
+        buttons.addStretch(1)
+        for widget in (self.check_button, self.remove_button):
+            buttons.addWidget(widget)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(20, 18, 20, 14)
+        for widget in (title, self.words):
+            layout.addWidget(widget)
+        layout.addLayout(buttons)
+        layout.addWidget(self.progress)
+        layout.addWidget(self.table, 1)
+        layout.addWidget(self.detail)
+        layout.addWidget(self.outcome)
+        self._show_selected()
+
+    def activate(self) -> None:
+        """Called when the panel comes into view."""
+        self._session.asker.ask("models_list", {}, self._show, self._say, kind="models list")
+
+    def _show(self, models: list[dict[str, Any]]) -> None:
+        self._models = models
+        self.words.setText(f"{len(models)} in the library." if models else _EMPTY)
+        self.table.setRowCount(len(models))
+        for row, model in enumerate(models):
+            cells = (
+                model["name"],
+                model["architecture"],
+                model["quantisation"],
+                f"{model['parameters'] / 1e9:.2f} B",
+                f"{model['size_bytes'] / 1024**3:.2f} GiB",
+                f"{model['context_length']:,} tokens",
+                model["licence"] or "not stated",
+                "yes" if model["fit"]["fits"] else "no",
+            )
+            for column, text in enumerate(cells):
+                self.table.setItem(row, column, QTableWidgetItem(text))
+        self.table.resizeColumnsToContents()
+        self.table.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Interactive)
+        if models and self._selected() is None:
+            self.table.selectRow(0)
+        self._show_selected()
+
+    def _selected(self) -> dict[str, Any] | None:
+        row = self.table.currentRow()
+        return self._models[row] if 0 <= row < len(self._models) else None
+
+    def _show_selected(self) -> None:
+        model = self._selected()
+        self.check_button.setEnabled(model is not None)
+        self.remove_button.setEnabled(model is not None and model["held"] != "starter")
+        if model is None:
+            self.detail.setText("")
+            return
+        held = {"reference": "used where it lies", "copy": "copied into the library", "starter": STARTER_WARNING}
+        self.detail.setText(
+            f"{model['fit']['sentence']}\n{model['path']} ({held[model['held']]})\nSHA-256 {model['sha256']}"
+        )
+
+    def _choose(self) -> None:
+        name, _ = QFileDialog.getOpenFileName(self, "Add a model", "", "GGUF models (*.gguf);;All files (*)")
+        if name:
+            self.add(Path(name))
+
+    def add(self, path: Path) -> None:
+        """Inspect, hash and add a file; what is wrong with it is said here."""
+        self.add_button.setEnabled(False)
+        self.progress.setRange(0, 0)
+        self.progress.show()
+        self.outcome.setText(f"Reading {path.name} …")
+        asked = {"path": str(path), "copy": self.copy.isChecked()}
+        self._session.asker.ask("models_add", asked, self._added, self._not_added, self._show_progress)
+
+    def _show_progress(self, done: int, total: int, _message: str) -> None:
+        self.progress.setRange(0, max(1, total))
+        self.progress.setValue(done)
+
+    def _added(self, model: dict[str, Any]) -> None:
+        self._not_added(f"{model['name']} was added: SHA-256 {model['sha256']}")
+        self.changed.emit()
+        self.activate()
+
+    def _not_added(self, sentence: str) -> None:
+        self.add_button.setEnabled(True)
+        self.progress.hide()
+        self._say(sentence)
+
+    def _check(self) -> None:
+        model = self._selected()
+        if model:
+            self._say(f"Checking {model['name']} …")
+            asked = {"name": model["name"]}
+            self._session.asker.ask("models_check", asked, lambda found: self._say(found["sentence"]), self._say)
+
+    def _remove(self) -> None:
+        model = self._selected()
+        if model:
+            self._session.asker.ask("models_remove", {"name": model["name"]}, self._removed, self._say)
+
+    def _removed(self, found: dict[str, Any]) -> None:
+        self._say(f"{found['name']} was removed from the library.")
+        self.changed.emit()
+        self.activate()
+
+    def _say(self, sentence: str) -> None:
+        self.outcome.setText(sentence)

@@ -1,0 +1,145 @@
+"""What the window works on: the open case, who runs its runs, and the news of them."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QObject, QSettings, Signal
+
+from auditor.case import Case, CaseLocked, RunSummary
+from auditor.desktop.ask import Asker
+from auditor.desktop.background import Background
+from auditor.errors import AuditorError, CaseError
+from auditor.models import ModelFile
+from auditor.runs.directory import RunDirectory
+from auditor.runs.local import LocalExecutor
+
+
+class Session(QObject):
+    """The open case and everything that happens to it.
+
+    Signals
+    -------
+    case_changed()
+        Another case, or none, is open.
+    runs_changed()
+        A run was made, ended, was sealed or linked; or something was said of one.
+    started(str)
+        Path of a run that was just started or resumed here.
+    said(str)
+        A sentence for the person.
+    """
+
+    case_changed = Signal()
+    runs_changed = Signal()
+    started = Signal(str)
+    said = Signal(str)
+
+    def __init__(self, settings: QSettings, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.settings = settings
+        self.case: Case | None = None
+        self.executor = LocalExecutor()
+        self.asker = Asker(self)
+        self.background = Background(self)
+
+    def open_case(self, path: Path, *, create: bool = False, title: str | None = None) -> bool:
+        """Open or make a case; one that somebody else writes is opened for reading, and that is said."""
+        try:
+            case = Case.create(path, title) if create else self._opened(path)
+        except AuditorError as error:
+            self.said.emit(str(error))
+            return False
+        self.close_case()
+        self.case = case
+        self.settings.setValue("case", str(path))
+        self.case_changed.emit()
+        self.runs_changed.emit()
+        return True
+
+    def _opened(self, path: Path) -> Case:
+        try:
+            return Case.open(path)
+        except CaseLocked as locked:
+            case = Case.open(path, write=False)
+            self.said.emit(f"{locked} It is open here for reading only.")
+            return case
+
+    def close_case(self) -> None:
+        """Close the case, if one is open; runs go on."""
+        if self.case is not None:
+            self.background.finish()
+            self.case.close()
+            self.case = None
+
+    def runs(self) -> list[RunSummary]:
+        """Runs of the open case, newest first."""
+        return self.case.runs() if self.case else []
+
+    def new_run(
+        self,
+        audit: str,
+        spec: Mapping[str, Any],
+        inputs: Mapping[str, Path],
+        models: Mapping[str, ModelFile],
+        seed: int,
+    ) -> None:
+        """Copy inputs, write the run and start it, off the window's thread."""
+        case = self._writable()
+
+        def work() -> Path:
+            run = case.new_run(audit, spec, inputs, models, seed=seed)
+            self.executor.start(run.path)
+            return run.path
+
+        self.background.do(work, self._begun, self.said.emit)
+
+    def resume(self, run_dir: Path) -> None:
+        """Go on with a run."""
+        self.background.do(lambda: self.executor.start(run_dir), lambda _: self._begun(run_dir), self.said.emit)
+
+    def _begun(self, path: Path) -> None:
+        self.started.emit(str(path))
+        self.runs_changed.emit()
+
+    def cancel(self, run_dir: Path) -> None:
+        """Stop a run; blocks a thread until it is gone, never the window."""
+        # A pool of its own: whatever else waits must not wait for a run's patience.
+        stopper = Background(self)
+
+        def stopped(_status: object) -> None:
+            self.runs_changed.emit()
+            stopper.deleteLater()
+
+        stopper.do(lambda: self.executor.cancel(run_dir), stopped, self.said.emit)
+
+    def link(self) -> None:
+        """Link what waits to be linked."""
+        if self.case is not None and self.case.writable:
+            self.background.do(self.case.link_pending, lambda _: self.runs_changed.emit(), self.said.emit)
+
+    def commit(self, work: Callable[[Case], object]) -> bool:
+        """Commit something a person said; at once, so that it is kept when this returns True."""
+        try:
+            work(self._writable())
+        except AuditorError as error:
+            self.said.emit(str(error))
+            return False
+        self.runs_changed.emit()
+        return True
+
+    def _writable(self) -> Case:
+        if self.case is None:
+            raise CaseError("No case is open.")
+        return self.case
+
+    def directory(self, run_id: str) -> RunDirectory:
+        """A run's directory."""
+        return self._writable().run(run_id)
+
+    def close(self) -> None:
+        """End questions, wait for what is being written, close the case. Runs go on."""
+        self.asker.drop_all()
+        for background in self.findChildren(Background):
+            background.finish()
+        self.close_case()

@@ -1,0 +1,136 @@
+"""Colours that follow the system: light, dark, and whatever contrast its palette brings."""
+
+from dataclasses import dataclass
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QColor, QGuiApplication, QIcon, QPainter, QPalette, QPixmap
+from PySide6.QtSvg import QSvgRenderer
+from PySide6.QtWidgets import QApplication
+
+from auditor.resources import resource
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours of one scheme, as '#rrggbb'."""
+
+    name: str
+    paper: str
+    base: str
+    raised: str
+    ink: str
+    soft: str
+    line: str
+    accent: str
+    on_accent: str
+    alert: str
+    good: str
+
+
+LIGHT = Theme(
+    "light",
+    "#f6f7f9",
+    "#ffffff",
+    "#eceff3",
+    "#1f2933",
+    "#52606d",
+    "#d0d6dd",
+    "#0067a3",
+    "#ffffff",
+    "#9b3a00",
+    "#1b6e3c",
+)
+DARK = Theme(
+    "dark", "#16191d", "#1e2227", "#272c33", "#e6e9ec", "#a8b2bd", "#3d454e", "#5cb5ea", "#08131b", "#ffb27a", "#7fd6a0"
+)
+
+
+def current() -> Theme:
+    """The theme of the system's scheme."""
+    return DARK if QGuiApplication.styleHints().colorScheme() == Qt.ColorScheme.Dark else LIGHT
+
+
+def apply(application: QApplication) -> None:
+    """Give the application the colours of the system's scheme; called again when the scheme changes."""
+    theme = current()
+    palette = QPalette()
+    roles = {
+        QPalette.ColorRole.Window: theme.paper,
+        QPalette.ColorRole.Base: theme.base,
+        QPalette.ColorRole.AlternateBase: theme.paper,
+        QPalette.ColorRole.Button: theme.raised,
+        QPalette.ColorRole.ToolTipBase: theme.raised,
+        QPalette.ColorRole.WindowText: theme.ink,
+        QPalette.ColorRole.Text: theme.ink,
+        QPalette.ColorRole.ButtonText: theme.ink,
+        QPalette.ColorRole.ToolTipText: theme.ink,
+        QPalette.ColorRole.PlaceholderText: theme.soft,
+        QPalette.ColorRole.Highlight: theme.accent,
+        QPalette.ColorRole.HighlightedText: theme.on_accent,
+        QPalette.ColorRole.Link: theme.accent,
+        QPalette.ColorRole.Mid: theme.line,
+    }
+    for role, colour in roles.items():
+        palette.setColor(role, QColor(colour))
+    for role in (QPalette.ColorRole.WindowText, QPalette.ColorRole.Text, QPalette.ColorRole.ButtonText):
+        palette.setColor(QPalette.ColorGroup.Disabled, role, QColor(theme.soft))
+    application.setPalette(palette)
+    application.setStyleSheet(_sheet(theme))
+
+
+def icon(name: str, colour: str | None = None) -> QIcon:
+    """An icon of the project's set in the theme's ink, sharp at the usual scale factors."""
+    text = resource("icons", f"{name}.svg").read_text(encoding="utf-8").replace("#000000", colour or current().ink)
+    renderer = QSvgRenderer(text.encode())
+    made = QIcon()
+    for size in (16, 24, 32, 48, 64):
+        pixmap = QPixmap(size, size)
+        pixmap.fill(Qt.GlobalColor.transparent)
+        painter = QPainter(pixmap)
+        renderer.render(painter)
+        painter.end()
+        made.addPixmap(pixmap)
+    return made
+
+
+def _sheet(t: Theme) -> str:
+    return f"""
+    QWidget {{ font-size: 13px; }}
+    QLabel#title {{ font-size: 20px; font-weight: 600; }}
+    QLabel#heading {{ font-size: 14px; font-weight: 600; }}
+    QLabel#soft, QLabel#help {{ color: {t.soft}; }}
+    QLabel#help {{ font-size: 12px; }}
+    QLabel#alert {{ color: {t.alert}; font-weight: 600; }}
+    QLabel#verdict {{ font-size: 16px; }}
+    QFrame#card {{ background: {t.base}; border: 1px solid {t.line}; border-radius: 6px; }}
+    QFrame#verdictCard {{ background: {t.base}; border: 1px solid {t.line}; border-left: 4px solid {t.accent};
+        border-radius: 4px; }}
+    QFrame#drop {{ background: {t.base}; border: 2px dashed {t.line}; border-radius: 8px; }}
+    QFrame#drop[over="true"] {{ border-color: {t.accent}; }}
+    QWidget#rail {{ background: {t.raised}; border-right: 1px solid {t.line}; }}
+    QWidget#activity {{ background: {t.raised}; border-top: 1px solid {t.line}; }}
+    QToolButton#railButton {{ border: none; border-radius: 6px; padding: 8px 4px; margin: 2px 6px; color: {t.ink}; }}
+    QToolButton#railButton:hover {{ background: {t.line}; }}
+    QToolButton#railButton:checked {{ background: {t.base}; border: 1px solid {t.line}; font-weight: 600; }}
+    QToolButton#railButton:focus {{ border: 2px solid {t.accent}; }}
+    QPushButton {{ padding: 6px 12px; border: 1px solid {t.line}; border-radius: 5px; background: {t.base}; }}
+    QPushButton:hover {{ border-color: {t.soft}; }}
+    QPushButton:focus {{ border: 2px solid {t.accent}; padding: 5px 11px; }}
+    QPushButton:disabled {{ color: {t.soft}; background: {t.raised}; }}
+    QPushButton#primary {{ background: {t.accent}; color: {t.on_accent}; border-color: {t.accent}; font-weight: 600; }}
+    QPushButton#primary:focus {{ border: 2px solid {t.ink}; }}
+    QPushButton#primary:disabled {{ background: {t.raised}; color: {t.soft}; border-color: {t.line}; }}
+    QLineEdit, QComboBox, QSpinBox, QDoubleSpinBox {{ padding: 4px 6px; border: 1px solid {t.line}; border-radius: 4px;
+        background: {t.base}; selection-background-color: {t.accent}; selection-color: {t.on_accent}; min-height: 20px; }}
+    QLineEdit:focus, QComboBox:focus, QSpinBox:focus, QDoubleSpinBox:focus {{ border: 2px solid {t.accent}; padding: 3px 5px; }}
+    QTableView {{ background: {t.base}; border: 1px solid {t.line}; gridline-color: {t.line};
+        alternate-background-color: {t.paper}; }}
+    QHeaderView::section {{ background: {t.raised}; border: none; border-right: 1px solid {t.line};
+        border-bottom: 1px solid {t.line}; padding: 5px 6px; font-weight: 600; }}
+    QTextEdit, QPlainTextEdit {{ background: {t.base}; border: 1px solid {t.line}; border-radius: 4px; }}
+    QProgressBar {{ border: 1px solid {t.line}; border-radius: 4px; background: {t.base}; height: 10px; }}
+    QProgressBar::chunk {{ background: {t.accent}; border-radius: 3px; }}
+    QScrollArea {{ border: none; background: transparent; }}
+    QScrollArea > QWidget > QWidget {{ background: transparent; }}
+    QSplitter::handle {{ background: {t.line}; }}
+    """

@@ -1,0 +1,184 @@
+"""A form made from a spec: title, help, unit, bounds and default of every field come from the spec itself."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, get_args, get_origin
+
+from annotated_types import Ge, Le
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QFormLayout,
+    QLabel,
+    QLineEdit,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+
+_NONE = "all"
+
+
+class Form(QWidget):
+    """Asks for the fields of a spec that no other control asks for.
+
+    Parameters
+    ----------
+    spec : type of BaseModel
+        The audit's spec.
+    leave_out : set of str
+        Fields that the panel asks for by itself.
+
+    Signals
+    -------
+    changed()
+        Some value changed.
+    """
+
+    changed = Signal()
+
+    def __init__(self, spec: type[BaseModel], leave_out: set[str], parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._spec = spec
+        self._read: dict[str, Callable[[], Any]] = {}
+        self._errors: dict[str, QLabel] = {}
+        self.controls: dict[str, QWidget] = {}
+        layout = QFormLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapAllRows)
+        layout.setVerticalSpacing(4)
+        for name, field in spec.model_fields.items():
+            if name not in leave_out:
+                self._add(layout, name, field)
+
+    def _add(self, layout: QFormLayout, name: str, field: FieldInfo) -> None:
+        control, read = self._control(field)
+        title = field.title or name
+        control.setAccessibleName(title)
+        control.setAccessibleDescription(field.description or "")
+        control.setToolTip(field.description or "")
+        self.controls[name], self._read[name] = control, read
+        about = QLabel(field.description or "")
+        about.setObjectName("help")
+        about.setWordWrap(True)
+        error = QLabel()
+        error.setObjectName("alert")
+        error.setWordWrap(True)
+        error.setTextFormat(Qt.TextFormat.PlainText)
+        error.hide()
+        self._errors[name] = error
+        box = QVBoxLayout()
+        box.setSpacing(2)
+        box.setContentsMargins(0, 0, 0, 8)
+        box.addWidget(control)
+        box.addWidget(error)
+        box.addWidget(about)
+        if isinstance(control, QCheckBox):
+            layout.addRow(box)
+        else:
+            label = QLabel(_with_unit(title, field))
+            label.setBuddy(control)
+            layout.addRow(label, box)
+
+    def _control(self, field: FieldInfo) -> tuple[QWidget, Callable[[], Any]]:
+        kinds = [kind for kind in get_args(field.annotation) if kind is not type(None)]
+        kind = kinds[0] if type(None) in get_args(field.annotation) else field.annotation
+        if get_origin(kind) is Literal:
+            return self._choice(get_args(kind), field)
+        if kind is bool:
+            return self._check(field)
+        if kind is int:
+            return self._whole(field)
+        if kind is float:
+            return self._decimal(field)
+        return self._line(field, is_list=get_origin(kind) is tuple)
+
+    def _choice(self, values: tuple[Any, ...], field: FieldInfo) -> tuple[QWidget, Callable[[], Any]]:
+        box = QComboBox()
+        for value in values:
+            box.addItem(str(value).replace("_", " "), value)
+        box.setCurrentIndex(values.index(field.default))
+        box.currentIndexChanged.connect(self._touched)
+        return box, box.currentData
+
+    def _check(self, field: FieldInfo) -> tuple[QWidget, Callable[[], Any]]:
+        box = QCheckBox(field.title or "")
+        box.setChecked(bool(field.default))
+        box.toggled.connect(self._touched)
+        return box, box.isChecked
+
+    def _whole(self, field: FieldInfo) -> tuple[QWidget, Callable[[], Any]]:
+        box = QSpinBox()
+        low, high = _bounds(field)
+        low, high = int(low), int(min(high, 2**31 - 1))
+        box.setGroupSeparatorShown(True)
+        if field.default is None:
+            # The value below the least one stands for "no limit".
+            box.setRange(low - 1, high)
+            box.setSpecialValueText(_NONE)
+            box.setValue(low - 1)
+        else:
+            box.setRange(low, high)
+            box.setValue(field.default)
+        box.valueChanged.connect(self._touched)
+        return box, lambda: None if field.default is None and box.value() < low else box.value()
+
+    def _decimal(self, field: FieldInfo) -> tuple[QWidget, Callable[[], Any]]:
+        box = QDoubleSpinBox()
+        box.setDecimals(3)
+        box.setSingleStep(0.01)
+        box.setRange(*_bounds(field))
+        box.setValue(field.default)
+        box.valueChanged.connect(self._touched)
+        return box, lambda: round(box.value(), 3)
+
+    def _line(self, field: FieldInfo, *, is_list: bool) -> tuple[QWidget, Callable[[], Any]]:
+        line = QLineEdit(", ".join(field.default) if is_list else str(field.default))
+        line.setPlaceholderText(_NONE if is_list else "")
+        line.textChanged.connect(self._touched)
+        if is_list:
+            return line, lambda: [part.strip() for part in line.text().split(",") if part.strip()]
+        return line, line.text
+
+    def _touched(self, *_value: object) -> None:
+        self.changed.emit()
+
+    def values(self) -> dict[str, Any]:
+        """What stands in the form, not checked."""
+        return {name: read() for name, read in self._read.items()}
+
+    def spec(self, more: Mapping[str, Any]) -> BaseModel | None:
+        """The checked spec, with the fields that the panel asked for; None after showing what is wrong where."""
+        for label in self._errors.values():
+            label.hide()
+        try:
+            return self._spec.model_validate({**self.values(), **more})
+        except ValidationError as error:
+            for problem in error.errors():
+                place = self._errors.get(str(problem["loc"][0]))
+                if place is not None:
+                    place.setText(problem["msg"])
+                    place.show()
+            return None
+
+
+def _with_unit(title: str, field: FieldInfo) -> str:
+    extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+    low, high = _bounds(field)
+    parts = [str(extra["unit"])] if "unit" in extra else []
+    if high < float("inf") and field.default is not None:
+        parts.append(f"{low:,g} to {high:,g}")
+    return f"{title} ({', '.join(parts)})" if parts else title
+
+
+def _bounds(field: FieldInfo) -> tuple[float, float]:
+    low, high = float("-inf"), float("inf")
+    for rule in field.metadata:
+        if isinstance(rule, Ge) and isinstance(rule.ge, (int, float)):
+            low = rule.ge
+        if isinstance(rule, Le) and isinstance(rule.le, (int, float)):
+            high = rule.le
+    return low, high

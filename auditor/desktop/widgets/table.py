@@ -1,0 +1,239 @@
+"""A table of up to a million rows and more: sorts and filters by index permutation, off the window's thread."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt, QTimer, Signal
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QLineEdit,
+    QTableView,
+    QVBoxLayout,
+    QWidget,
+)
+
+from auditor.desktop.background import Background
+from auditor.desktop.widgets.columns import Numbers, Texts, arrange
+
+if TYPE_CHECKING:
+    from array import array
+
+_ROW_HEIGHT = 26
+_TYPING_MS = 250
+_ROOT = QModelIndex()
+Index = QModelIndex | QPersistentModelIndex
+
+
+class TableModel(QAbstractTableModel):
+    """Columns and the order in which their rows are shown.
+
+    Signals
+    -------
+    arranged()
+        Another order, or another set of rows, is shown.
+    """
+
+    arranged = Signal()
+
+    def __init__(self, background: Background, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._background = background
+        self._columns: list[Numbers | Texts] = []
+        self._rows = 0
+        self._order: array[int] | None = None
+        self._sort_by: int | None = None
+        self._descending = False
+        self._wanted = ""
+        self._turn = 0
+
+    def set_columns(self, columns: Sequence[Numbers | Texts]) -> None:
+        """Show other columns, in their own order."""
+        self.beginResetModel()
+        self._columns = list(columns)
+        self._rows = len(columns[0]) if columns else 0
+        self._order, self._sort_by, self._wanted = None, None, ""
+        self._turn += 1
+        self.endResetModel()
+        self.arranged.emit()
+
+    def append(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Add rows at the end; a sorted or filtered view takes them in at its next arrangement."""
+        first = self._rows
+        shown = self._order is None and self._sort_by is None and not self._wanted
+        if shown:
+            self.beginInsertRows(_ROOT, first, first + len(rows) - 1)
+        for row in rows:
+            for column in self._columns:
+                column.append(row.get(column.name))
+        self._rows += len(rows)
+        if shown:
+            self.endInsertRows()
+        else:
+            self._arrange()
+
+    def rowCount(self, parent: Index = _ROOT) -> int:
+        """Rows that are shown."""
+        if parent.isValid():
+            return 0
+        return self._rows if self._order is None else len(self._order)
+
+    @property
+    def all_rows(self) -> int:
+        """Rows there are."""
+        return self._rows
+
+    def columnCount(self, parent: Index = _ROOT) -> int:
+        """Columns."""
+        return 0 if parent.isValid() else len(self._columns)
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        """Text, alignment and tool tip of a cell."""
+        column = self._columns[index.column()]
+        if role == Qt.ItemDataRole.DisplayRole:
+            return column.text(self.source_row(index.row()))
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            side = Qt.AlignmentFlag.AlignRight if column.is_number else Qt.AlignmentFlag.AlignLeft
+            return side | Qt.AlignmentFlag.AlignVCenter
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return f"{column.title}: {column.help}"
+        return None
+
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        """Title, alignment and help of a column."""
+        if orientation == Qt.Orientation.Vertical or section >= len(self._columns):
+            return None
+        column = self._columns[section]
+        if role == Qt.ItemDataRole.DisplayRole:
+            return column.title
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return column.help
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            side = Qt.AlignmentFlag.AlignRight if column.is_number else Qt.AlignmentFlag.AlignLeft
+            return side | Qt.AlignmentFlag.AlignVCenter
+        return None
+
+    def source_row(self, shown: int) -> int:
+        """Row of the columns that stands in a shown row."""
+        return shown if self._order is None else self._order[shown]
+
+    def value(self, shown: int, name: str) -> Any:
+        """Cell of a shown row by the column's name: a number or the whole text; None where there is none."""
+        row = self.source_row(shown)
+        for column in self._columns:
+            if column.name == name:
+                return column.whole_text(row) if isinstance(column, Texts) else column.values[row]
+        return None
+
+    def column_index(self, name: str) -> int:
+        """Place of a column."""
+        return [column.name for column in self._columns].index(name)
+
+    def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
+        """Sort by a column; -1 restores the rows' own order."""
+        self._sort_by = column if 0 <= column < len(self._columns) else None
+        self._descending = order == Qt.SortOrder.DescendingOrder
+        self._arrange()
+
+    def set_filter(self, wanted: str) -> None:
+        """Show the rows that hold a text or fulfil a condition; see `arrange`."""
+        self._wanted = wanted
+        self._arrange()
+
+    def _arrange(self) -> None:
+        self._turn += 1
+        turn, rows, columns = self._turn, self._rows, list(self._columns)
+        sort_by, descending, wanted = self._sort_by, self._descending, self._wanted
+
+        def done(order: "array[int] | None") -> None:
+            if turn != self._turn:
+                return
+            self.beginResetModel()
+            self._order = order
+            self.endResetModel()
+            self.arranged.emit()
+
+        self._background.do(lambda: arrange(columns, rows, sort_by, descending, wanted), done, lambda _sentence: None)
+
+
+class Table(QWidget):
+    """A table with its filter line and the count of what is shown.
+
+    Signals
+    -------
+    selected(int)
+        Shown row that was selected, -1 for none.
+    """
+
+    selected = Signal(int)
+
+    def __init__(self, name: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.background = Background(self)
+        self.model = TableModel(self.background, self)
+        self.filter = QLineEdit()
+        self.filter.setPlaceholderText("Filter: text, or expected < 3; several with ;")
+        self.filter.setAccessibleName(f"Filter of {name}")
+        self.filter.setClearButtonEnabled(True)
+        self.count = QLabel()
+        self.count.setObjectName("soft")
+        self.view = QTableView()
+        self.view.setAccessibleName(name)
+        self.view.setModel(self.model)
+        self.view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.view.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.view.setAlternatingRowColors(True)
+        self.view.setShowGrid(False)
+        self.view.setWordWrap(False)
+        self.view.setTabKeyNavigation(False)
+        self.view.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
+        self.view.verticalHeader().setDefaultSectionSize(_ROW_HEIGHT)
+        self.view.verticalHeader().hide()
+        header = self.view.horizontalHeader()
+        header.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
+        header.setSortIndicatorClearable(True)
+        header.setHighlightSections(False)
+        self.view.setSortingEnabled(True)
+        self.view.selectionModel().currentRowChanged.connect(lambda now, _before: self.selected.emit(now.row()))
+        self._typing = QTimer(self, singleShot=True, interval=_TYPING_MS)
+        self._typing.timeout.connect(lambda: self.model.set_filter(self.filter.text()))
+        self.filter.textChanged.connect(lambda _text: self._typing.start())
+        for signal in (self.model.arranged, self.model.rowsInserted):
+            signal.connect(self._show_count)
+        top = QHBoxLayout()
+        top.addWidget(self.filter, 1)
+        top.addWidget(self.count)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(top)
+        layout.addWidget(self.view, 1)
+
+    def set_columns(self, columns: Sequence[Numbers | Texts]) -> None:
+        """Show other columns; widths follow the titles and the first rows."""
+        self.filter.blockSignals(True)
+        self.filter.clear()
+        self.filter.blockSignals(False)
+        self.view.horizontalHeader().setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
+        self.model.set_columns(columns)
+        self.fit_columns()
+
+    def fit_columns(self) -> None:
+        """Widths from titles and the first fifty rows."""
+        metrics = self.view.fontMetrics()
+        for place in range(self.model.columnCount()):
+            title = str(self.model.headerData(place, Qt.Orientation.Horizontal))
+            texts = [
+                str(self.model.data(self.model.index(row, place))) for row in range(min(50, self.model.rowCount()))
+            ]
+            width = max(metrics.horizontalAdvance(text) for text in [title + "MMM", *texts])
+            self.view.setColumnWidth(place, min(320, width + 20))
+
+    def _show_count(self) -> None:
+        shown, there = self.model.rowCount(), self.model.all_rows
+        self.count.setText(f"{there:,} rows" if shown == there else f"{shown:,} of {there:,} rows")
+
+    def finish(self) -> None:
+        """Wait for a sort that is under way."""
+        self.background.finish()
