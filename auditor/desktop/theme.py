@@ -95,7 +95,6 @@ def icon(name: str, colour: str | None = None) -> QIcon:
 
 def _sheet(t: Theme) -> str:
     return f"""
-    QWidget {{ font-size: 13px; }}
     QLabel#title {{ font-size: 20px; font-weight: 600; }}
     QLabel#heading {{ font-size: 14px; font-weight: 600; }}
     QLabel#soft, QLabel#help {{ color: {t.soft}; }}
@@ -120,9 +119,10 @@ def _sheet(t: Theme) -> str:
     QPushButton#primary {{ background: {t.accent}; color: {t.on_accent}; border-color: {t.accent}; font-weight: 600; }}
     QPushButton#primary:focus {{ border: 2px solid {t.ink}; }}
     QPushButton#primary:disabled {{ background: {t.raised}; color: {t.soft}; border-color: {t.line}; }}
-    QLineEdit, QComboBox, QSpinBox, QDoubleSpinBox {{ padding: 4px 6px; border: 1px solid {t.line}; border-radius: 4px;
-        background: {t.base}; selection-background-color: {t.accent}; selection-color: {t.on_accent}; min-height: 20px; }}
-    QLineEdit:focus, QComboBox:focus, QSpinBox:focus, QDoubleSpinBox:focus {{ border: 2px solid {t.accent}; padding: 3px 5px; }}
+    QLineEdit {{ padding: 4px 6px; border: 1px solid {t.line}; border-radius: 4px; background: {t.base};
+        selection-background-color: {t.accent}; selection-color: {t.on_accent}; min-height: 20px; }}
+    QComboBox, QSpinBox, QDoubleSpinBox {{ min-height: 26px; }}
+    QLineEdit:focus {{ border: 2px solid {t.accent}; padding: 3px 5px; }}
     QTableView {{ background: {t.base}; border: 1px solid {t.line}; gridline-color: {t.line};
         alternate-background-color: {t.paper}; }}
     QHeaderView::section {{ background: {t.raised}; border: none; border-right: 1px solid {t.line};
@@ -130,7 +130,6 @@ def _sheet(t: Theme) -> str:
     QTextEdit, QPlainTextEdit {{ background: {t.base}; border: 1px solid {t.line}; border-radius: 4px; }}
     QProgressBar {{ border: 1px solid {t.line}; border-radius: 4px; background: {t.base}; height: 10px; }}
     QProgressBar::chunk {{ background: {t.accent}; border-radius: 3px; }}
-    QScrollArea {{ border: none; background: transparent; }}
-    QScrollArea > QWidget > QWidget {{ background: transparent; }}
+    QScrollArea {{ border: none; }}
     QSplitter::handle {{ background: {t.line}; }}
     """

@@ -71,11 +71,11 @@ class ModelsPanel(QWidget):
         self.detail = plain_label(name="soft")
         self.outcome = plain_label()
         buttons = QHBoxLayout()
-        for widget in (self.add_button, self.copy):
-            buttons.addWidget(widget)
+        buttons.addWidget(self.add_button)
+        buttons.addWidget(self.copy)
         buttons.addStretch(1)
-        for widget in (self.check_button, self.remove_button):
-            buttons.addWidget(widget)
+        buttons.addWidget(self.check_button)
+        buttons.addWidget(self.remove_button)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(20, 18, 20, 14)
         for widget in (title, self.words):

@@ -85,7 +85,7 @@ class RateResults(QWidget):
         self.report.setMenu(menu)
         self.report.hide()
         self.resume = QPushButton(theme.icon("resume"), "Resume")
-        self.resume.clicked.connect(lambda: self.run and self.resume_wanted.emit(self.run.path))
+        self.resume.clicked.connect(self._resume)
         self.resume.hide()
         card = QFrame()
         card.setObjectName("verdictCard")
@@ -127,6 +127,10 @@ class RateResults(QWidget):
         self.verdict.setText("The run is starting …")
         self.tabs.setCurrentIndex(1)
         self.tabs.setTabVisible(0, False)
+
+    def _resume(self) -> None:
+        if self.run is not None:
+            self.resume_wanted.emit(self.run.path)
 
     def _begin(self, run: RunDirectory) -> None:
         self.run = run
