@@ -47,6 +47,9 @@ def run(case: Path | None = None) -> int:
     window = make_window(home() / "desktop.ini")
     sys.excepthook = lambda kind, error, trace: _crashed(window, kind, error, trace)
 
+    theme.choose(application, str(window.session.settings.value("scheme", "")))
+    window.refresh_theme()
+
     def follow_scheme() -> None:
         theme.apply(application)
         window.refresh_theme()

@@ -142,4 +142,5 @@ class Session(QObject):
         self.asker.drop_all()
         for background in self.findChildren(Background):
             background.finish()
+        self.executor.close()
         self.close_case()

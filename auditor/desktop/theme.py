@@ -46,8 +46,18 @@ DARK = Theme(
 
 
 def current() -> Theme:
-    """The theme of the system's scheme."""
+    """The theme of the scheme that was chosen, else of the system's."""
+    application = QApplication.instance()
+    chosen = application.property("scheme") if application else None
+    if chosen in ("light", "dark"):
+        return DARK if chosen == "dark" else LIGHT
     return DARK if QGuiApplication.styleHints().colorScheme() == Qt.ColorScheme.Dark else LIGHT
+
+
+def choose(application: QApplication, scheme: str) -> None:
+    """Use "light" or "dark" whatever the system says; "" follows the system."""
+    application.setProperty("scheme", scheme)
+    apply(application)
 
 
 def apply(application: QApplication) -> None:

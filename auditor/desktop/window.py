@@ -6,6 +6,7 @@ from typing import Any
 from PySide6.QtCore import QSize, Qt, QTimer
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import (
+    QApplication,
     QButtonGroup,
     QFileDialog,
     QHBoxLayout,
@@ -116,6 +117,9 @@ class Window(QMainWindow):
             Command("go.overview", "Go to Overview", "overview", "Ctrl+1", lambda: self.go_to(0), "Go"),
             Command("go.rate", "Go to Rate", "rate", "Ctrl+2", lambda: self.go_to(1), "Go"),
             Command("go.models", "Go to Models", "models", "Ctrl+3", lambda: self.go_to(2), "Go"),
+            Command("look.system", "Appearance: as the system", "overview", "", lambda: self.choose_scheme(""), "View"),
+            Command("look.light", "Appearance: light", "overview", "", lambda: self.choose_scheme("light"), "View"),
+            Command("look.dark", "Appearance: dark", "overview", "", lambda: self.choose_scheme("dark"), "View"),
             Command("find.command", "Find a command…", "search", "Ctrl+K", self.show_palette, "Help"),
             Command("find.shortcuts", "Keyboard shortcuts…", "search", "", self.show_shortcuts, "Help"),
             Command("quit", "Quit", "close", "Ctrl+Q", self.close, "Case"),
@@ -256,6 +260,14 @@ class Window(QMainWindow):
     def show_shortcuts(self) -> None:
         """Show and change shortcuts."""
         Shortcuts(self.commands, self).open()
+
+    def choose_scheme(self, scheme: str) -> None:
+        """Use light or dark colours, or follow the system; kept between starts."""
+        self.session.settings.setValue("scheme", scheme)
+        application = QApplication.instance()
+        if isinstance(application, QApplication):
+            theme.choose(application, scheme)
+        self.refresh_theme()
 
     def refresh_theme(self) -> None:
         """Take on the colours of the system's scheme."""

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+#: The outline of a space; some readers complain of a path without any.
+_NO_OUTLINE = re.compile(r'<path( id="[^"]*")?( transform="[^"]*")?/>')
 _ID = re.compile(r'(\bid="|\bhref="#|url\(#)')
 
 
@@ -95,6 +97,7 @@ def svg(picture: Picture) -> str:
     text = _saved(picture, "svg", {"Date": None, "Creator": None}).decode()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = _NO_OUTLINE.sub(r'<path\1\2 d="M0 0z"/>', text)
     return _ID.sub(lambda match: f"{match[1]}{picture.name}-", text)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from auditor.audits.findings import TableInfo
+from auditor.errors import RunError
 from auditor.files import sync_folder
 from auditor.models import ModelFile
 from auditor.runs.contract import RunSpec
@@ -79,5 +80,14 @@ class RunContext:
         return self._presence.cancel_requested()
 
     def model(self, role: str) -> ModelFile:
-        """The model that the spec names for a role."""
-        return self._spec.models[role]
+        """The model that the spec names for a role.
+
+        Raises
+        ------
+        RunError
+            If it names none.
+        """
+        try:
+            return self._spec.models[role]
+        except KeyError:
+            raise RunError(f"The run was asked for without a model for the role {role!r}.") from None

@@ -126,6 +126,14 @@ class LocalExecutor:
             status = self.status(run.path)
         return status
 
+    def close(self) -> None:
+        """Collect the ends of workers that are finishing; those at work go on without this process."""
+        for path, child in self._children.items():
+            if (path / "seal.json").exists():
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    child.wait(_TERMINATE_SECONDS)
+            child.poll()
+
     def _is_at_it(self, run_dir: Path) -> bool:
         child = self._children.get(run_dir)
         return (child is not None and child.poll() is None) or live.is_alive(RunDirectory(run_dir))

@@ -10,13 +10,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from auditor.desktop import theme
 from auditor.desktop.app import make_application, make_window
 from auditor.desktop.window import Window
+from auditor.models.starter import starter
 from auditor.resources import resource
 from auditor.runs.contract import RunState
-from PySide6.QtCore import Qt
-from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QApplication
 
 _SIZES = ((1440, 900), (1024, 700))
@@ -39,14 +37,12 @@ def settle(application: QApplication, window: Window) -> None:
 
 def shoot(application: QApplication, window: Window, folder: Path, name: str) -> None:
     """Save the window in both sizes and both schemes."""
-    for scheme, words in ((Qt.ColorScheme.Light, "light"), (Qt.ColorScheme.Dark, "dark")):
-        QGuiApplication.styleHints().setColorScheme(scheme)
-        theme.apply(application)
-        window.refresh_theme()
+    for scheme in ("light", "dark"):
+        window.choose_scheme(scheme)
         for width, height in _SIZES:
             window.resize(width, height)
             settle(application, window)
-            window.grab().save(str(folder / f"{name}-{width}x{height}-{words}.png"))
+            window.grab().save(str(folder / f"{name}-{width}x{height}-{scheme}.png"))
 
 
 def main(folder: Path) -> None:
@@ -76,11 +72,10 @@ def main(folder: Path) -> None:
     wait(application, lambda: window.rate.results.table.model.all_rows > 12, 60)
     window.rate.results.table.view.selectRow(4)
     window.resize(1440, 900)
-    for scheme, words in ((Qt.ColorScheme.Light, "light"), (Qt.ColorScheme.Dark, "dark")):
-        QGuiApplication.styleHints().setColorScheme(scheme)
-        theme.apply(application)
+    for scheme in ("light", "dark"):
+        window.choose_scheme(scheme)
         wait(application, lambda: False, 0.3)
-        window.grab().save(str(folder / f"rate-running-1440x900-{words}.png"))
+        window.grab().save(str(folder / f"rate-running-1440x900-{scheme}.png"))
     run = window.rate.shown_run
     assert run is not None
     window.session.executor.cancel(run)
@@ -89,16 +84,17 @@ def main(folder: Path) -> None:
     window.session.resume(run)
     wait(application, lambda: window.session.executor.status(run).sealed, 180)
     settle(application, window)
-    wait(application, lambda: window.rate.results.report.isVisible(), 30)
+    wait(application, window.rate.results.report.isVisible, 30)
     settle(application, window)
     shoot(application, window, folder, "rate-finished")
     window.rate.results.tabs.setCurrentIndex(1)
     window.rate.results.table.view.selectRow(5)
     shoot(application, window, folder, "rate-table")
     assert window.session.case is not None
-    failing = window.session.case.new_run(
-        "rating", {"axes": ["kindness"]}, {"conversations": resource("samples", "conversations.jsonl")}, {}, seed=0
-    )
+    judge = starter()
+    assert judge is not None
+    sample = {"conversations": resource("samples", "conversations.jsonl")}
+    failing = window.session.case.new_run("rating", {"axes": ["kindness"]}, sample, {"judge": judge}, seed=0)
     window.session.resume(failing.path)
     wait(application, lambda: window.session.executor.status(failing.path).state is RunState.FAILED, 60)
     settle(application, window)

@@ -135,7 +135,14 @@ class OverviewPanel(QWidget):
         kept = self.selected()
         self.runs.setRowCount(len(self._runs))
         for row, run in enumerate(self._runs):
-            cells = (run.id, run.audit, run.state.value, _yes(run.sealed), _yes(run.linked), run.verdict)
+            cells = (
+                run.id,
+                run.audit,
+                run.state.value,
+                _yes(run.sealed),
+                _yes(run.linked) if run.sealed else "–",
+                run.verdict,
+            )
             for column, text in enumerate(cells):
                 item = QTableWidgetItem(text)
                 item.setToolTip(text)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QKeySequence, QShortcut
+from PySide6.QtGui import QKeySequence, QResizeEvent, QShortcut
 from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
 
 from auditor.desktop.panels.rate_detail import RateDetail
@@ -15,6 +15,9 @@ from auditor.runs.contract import RunState
 from auditor.runs.directory import RunDirectory
 from auditor.runs.executor import RunStatus
 
+#: Widths of the three parts in a wide and in a narrow panel; the middle one takes what is left.
+_WIDE, _SMALL = (330, 700, 310), (272, 400, 210)
+_NARROW_PX = 1100
 _SHOWN = (
     "id",
     "row",
@@ -38,6 +41,7 @@ class RatePanel(QWidget):
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
+        self._is_narrow = False
         self.setup = RateSetup(session)
         self.results = RateResults(session)
         self.detail = RateDetail(session)
@@ -48,7 +52,7 @@ class RatePanel(QWidget):
         self.splitter.setStretchFactor(0, 0)
         self.splitter.setStretchFactor(1, 1)
         self.splitter.setStretchFactor(2, 0)
-        self.splitter.setSizes([320, 700, 300])
+        self.splitter.setSizes(list(_WIDE))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.splitter)
@@ -59,6 +63,16 @@ class RatePanel(QWidget):
         for score in range(1, 6):
             self._key(str(score), lambda score=score: self.detail.rate(score))
         self._key("U", self.detail.withdraw_last)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Give the results what a small window has to spare; a splitter that was moved stays as it is on a large one."""
+        super().resizeEvent(event)
+        is_narrow = event.size().width() < _NARROW_PX
+        if is_narrow != self._is_narrow:
+            self._is_narrow = is_narrow
+            middle = event.size().width() - (_SMALL[0] + _SMALL[2] if is_narrow else _WIDE[0] + _WIDE[2])
+            sides = _SMALL if is_narrow else _WIDE
+            self.splitter.setSizes([sides[0], middle, sides[2]])
 
     def _key(self, keys: str, callback: Any) -> None:
         shortcut = QShortcut(QKeySequence(keys), self)

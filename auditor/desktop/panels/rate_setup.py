@@ -9,7 +9,6 @@ from PySide6.QtWidgets import (
     QFileDialog,
     QFormLayout,
     QFrame,
-    QHBoxLayout,
     QHeaderView,
     QLabel,
     QPlainTextEdit,
@@ -57,7 +56,7 @@ class RateSetup(QScrollArea):
         self._fits = False
         self.setWidgetResizable(True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setMinimumWidth(300)
+        self.setMinimumWidth(272)
         inner = QWidget()
         self._layout = QVBoxLayout(inner)
         self._layout.setContentsMargins(14, 14, 14, 14)
@@ -117,12 +116,10 @@ class RateSetup(QScrollArea):
         self.model.setAccessibleName("Judge model")
         self.model.currentIndexChanged.connect(self._cost_later)
         self.model_words = plain_label(name="help")
+        self.model_words.hide()
         self.rubric_words = plain_label("Rubric: the one that ships", name="help")
         choose = QPushButton("Another rubric…")
         choose.clicked.connect(self._choose_rubric)
-        rubric = QHBoxLayout()
-        rubric.addWidget(self.rubric_words, 1)
-        rubric.addWidget(choose)
         self.cost = plain_label(name="help")
         self.run = QPushButton(theme.icon("run", theme.current().on_accent), "Run")
         self.run.setObjectName("primary")
@@ -130,9 +127,8 @@ class RateSetup(QScrollArea):
         self.run.clicked.connect(self.start)
         for widget in (self.model, self.model_words):
             self._layout.addWidget(widget)
-        self._layout.addLayout(rubric)
-        self._layout.addWidget(self.cost)
-        self._layout.addWidget(self.run)
+        for below in (self.rubric_words, choose, self.cost, self.run):
+            self._layout.addWidget(below)
 
     def refresh_models(self) -> None:
         """Read the library anew."""
@@ -147,12 +143,14 @@ class RateSetup(QScrollArea):
             self.model.addItem(f"{name} ({model.architecture} {model.quantisation})", name)
         self.model.setCurrentIndex(max(0, self.model.findData(kept)))
         self.model.blockSignals(False)
+        self._model_problem("")
         if not models:
             self._model_problem("There is no model yet: add a GGUF file under Models.")
         self._cost_later()
 
     def _model_problem(self, sentence: str) -> None:
         self.model_words.setText(sentence)
+        self.model_words.setVisible(bool(sentence))
 
     def _choose_rubric(self) -> None:
         name, _ = QFileDialog.getOpenFileName(self, "Choose a rubric", "", "Rubrics (*.toml)")

@@ -159,10 +159,10 @@ def arrange(
         Parts separated by ``;``, all of which must hold: ``column < number`` (also <=, >, >=, =, !=), or text that some
         text column holds.
     """
-    import numpy as np
-
     if sort_by is None and not wanted.strip():
         return None
+    import numpy as np
+
     keep = np.ones(n, dtype=bool)
     for part in wanted.split(";"):
         if part.strip():

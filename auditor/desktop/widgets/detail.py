@@ -46,7 +46,7 @@ class ScoreBars(QWidget):
 
     def sizeHint(self) -> QSize:
         """Room for five bars."""
-        return QSize(220, 96)
+        return QSize(200, 110)
 
     def show_row(self, row: Mapping[str, Any]) -> None:
         """Show a row of the ratings table."""

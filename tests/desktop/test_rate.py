@@ -1,0 +1,180 @@
+"""The Rate panel through the real window."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from auditor.case import verify
+from auditor.desktop.lateness import LatenessProbe
+from auditor.desktop.window import Window
+from auditor.resources import resource
+from auditor.runs.contract import RunState
+from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from PySide6.QtGui import QDropEvent
+from PySide6.QtTest import QTest
+from pytestqt.qtbot import QtBot
+
+_SAMPLE = resource("samples", "conversations.jsonl")
+
+
+def drop(window: Window, path: Path) -> None:
+    mime = QMimeData()
+    mime.setUrls([QUrl.fromLocalFile(str(path))])
+    event = QDropEvent(
+        QPointF(QPoint(700, 400)),
+        Qt.DropAction.CopyAction,
+        mime,
+        Qt.MouseButton.LeftButton,
+        Qt.KeyboardModifier.NoModifier,
+    )
+    window.dropEvent(event)
+
+
+def short(tmp_path: Path, n: int, text: str | None = None) -> Path:
+    path = tmp_path / "short.jsonl"
+    lines = _SAMPLE.read_text(encoding="utf-8").splitlines()[:n]
+    if text is not None:
+        lines[0] = json.dumps({"id": text, "messages": [{"role": "assistant", "content": text}]})
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def ready(window: Window, qtbot: QtBot, path: Path) -> None:
+    drop(window, path)
+    qtbot.waitUntil(window.rate.setup.run.isEnabled, timeout=30_000)
+
+
+def run_in_view(window: Window) -> Path:
+    assert window.rate.shown_run is not None
+    return window.rate.shown_run
+
+
+def finish(window: Window, qtbot: QtBot) -> Path:
+    qtbot.waitUntil(lambda: window.rate.shown_run is not None, timeout=20_000)
+    run = run_in_view(window)
+    qtbot.waitUntil(lambda: window.session.executor.status(run).sealed, timeout=240_000)
+    qtbot.waitUntil(window.rate.results.report.isVisible, timeout=20_000)
+    qtbot.waitUntil(lambda: window.session.asker.is_idle and window.session.background.is_idle, timeout=60_000)
+    return run
+
+
+@pytest.mark.slow
+def test_a_dropped_file_is_previewed_rated_shown_and_reported(
+    case_window: Window, qtbot: QtBot, tmp_path: Path
+) -> None:
+    window = case_window
+    ready(window, qtbot, short(tmp_path, 5))
+    assert window.stack.currentWidget() is window.rate
+    assert "5 conversations" in window.rate.setup.recognised.text()
+    assert window.rate.setup.rows.rowCount() == 5
+    assert "GiB" in window.rate.setup.cost.text()
+    QTest.mouseClick(window.rate.setup.run, Qt.MouseButton.LeftButton)
+    run = finish(window, qtbot)
+    assert "5 last replies rated by starter" in window.rate.results.verdict.text()
+    assert "starter model: for trying the program, not evidence" in window.rate.results.alert.text()
+    qtbot.waitUntil(lambda: window.rate.results.table.model.rowCount() == 15, timeout=20_000)
+    findings = json.loads((run / "findings.json").read_text())
+    assert window.rate.results.verdict.text() == findings["verdict"]["sentence"]
+    window.rate.results.table.view.selectRow(4)
+    qtbot.waitUntil(lambda: "Water it." in window.rate.detail.turns.toPlainText(), timeout=20_000)
+    assert "comprehensiveness" in window.rate.detail.heading.text()
+    window.rate.detail.rater.setText("Ada")
+    QTest.keyClick(window.rate.results.table.view, Qt.Key.Key_4)
+    assert window.session.case is not None
+    (record,) = window.session.case.human_ratings(run.name)
+    assert (record.body["score"], record.body["axis"], record.body["rater"]) == (4, "comprehensiveness", "Ada")
+    assert window.rate.results.table.view.currentIndex().row() == 5
+    QTest.keyClick(window.rate.results.table.view, Qt.Key.Key_U)
+    assert window.session.case.human_ratings(run.name) == []
+    for kind in ("html", "pdf"):
+        target = tmp_path / f"out.{kind}"
+        window.rate.results.save_report(kind, target)
+        qtbot.waitUntil(target.is_file, timeout=30_000)
+        qtbot.waitUntil(lambda: window.session.asker.is_idle, timeout=10_000)
+    assert findings["verdict"]["sentence"] in (tmp_path / "out.html").read_text()
+    case = window.session.case.path
+    window.close()
+    assert verify(case).ok
+
+
+@pytest.mark.slow
+def test_a_run_is_cancelled_and_resumed_and_loses_nothing(case_window: Window, qtbot: QtBot) -> None:
+    window = case_window
+    ready(window, qtbot, _SAMPLE)
+    QTest.mouseClick(window.rate.setup.run, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: window.rate.results.table.model.all_rows >= 3, timeout=60_000)
+    run = run_in_view(window)
+    row = window.activity.row(run)
+    QTest.mouseClick(row.cancel, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: window.session.executor.status(run).state is RunState.CANCELLED, timeout=30_000)
+    qtbot.waitUntil(row.resume.isVisible, timeout=10_000)
+    kept = window.rate.results.table.model.all_rows
+    assert kept >= 3
+    assert "Stopped after" in window.rate.results.verdict.text()
+    QTest.mouseClick(row.resume, Qt.MouseButton.LeftButton)
+    finish(window, qtbot)
+    qtbot.waitUntil(lambda: window.rate.results.table.model.rowCount() == 72, timeout=20_000)
+    events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
+    assert sum(event["kind"] == "row" for event in events) == 72
+
+
+@pytest.mark.slow
+def test_the_event_loop_is_never_late_during_a_run(case_window: Window, qtbot: QtBot, lateness: LatenessProbe) -> None:
+    """The bounds of the design are measured by tests.benchmarks.lateness; here ten times as much would fail."""
+    window = case_window
+    ready(window, qtbot, _SAMPLE)
+    QTest.mouseClick(window.rate.setup.run, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: window.rate.results.table.model.all_rows >= 3, timeout=60_000)
+    lateness.start()
+    end = time.monotonic() + 6
+    while time.monotonic() < end:
+        qtbot.wait(50)
+    lateness.stop()
+    assert len(lateness.late_ms) > 200
+    assert lateness.quantile_ms(0.99) < 500
+    window.session.executor.cancel(run_in_view(window))
+
+
+@pytest.mark.slow
+def test_markup_in_a_conversation_is_text(case_window: Window, qtbot: QtBot, tmp_path: Path) -> None:
+    window = case_window
+    hostile = "<b>bold</b><img src='file:///etc/passwd'> &amp; <h1>x</h1>"
+    ready(window, qtbot, short(tmp_path, 1, hostile))
+    QTest.mouseClick(window.rate.setup.run, Qt.MouseButton.LeftButton)
+    finish(window, qtbot)
+    qtbot.waitUntil(lambda: window.rate.results.table.model.rowCount() == 3, timeout=20_000)
+    window.rate.results.table.view.selectRow(0)
+    qtbot.waitUntil(lambda: hostile in window.rate.detail.turns.toPlainText(), timeout=20_000)
+    assert window.rate.detail.heading.text().startswith(hostile)
+    assert window.rate.detail.heading.textFormat() == Qt.TextFormat.PlainText
+
+
+def test_a_damaged_file_says_what_is_wrong(case_window: Window, qtbot: QtBot, tmp_path: Path) -> None:
+    path = tmp_path / "bad.txt"
+    path.write_bytes("Grüße".encode("utf-16"))
+    drop(case_window, path)
+    qtbot.waitUntil(case_window.rate.setup.problem.isVisible, timeout=20_000)
+    assert "UTF-16" in case_window.rate.setup.problem.text()
+    assert not case_window.rate.setup.run.isEnabled()
+
+
+def test_columns_that_say_nothing_are_mapped_by_hand(case_window: Window, qtbot: QtBot, tmp_path: Path) -> None:
+    path = tmp_path / "odd.csv"
+    path.write_text("frage,antwort\nHi?,Hello.\nAnd?,So.\n", encoding="utf-8")
+    setup = case_window.rate.setup
+    drop(case_window, path)
+    qtbot.waitUntil(lambda: "response" in setup.mapping, timeout=20_000)
+    assert not setup.run.isEnabled()
+    box = setup.mapping["response"]
+    box.setCurrentIndex(box.findData("antwort"))
+    box.activated.emit(box.currentIndex())
+    qtbot.waitUntil(lambda: "2 conversations" in setup.recognised.text(), timeout=20_000)
+    qtbot.waitUntil(setup.run.isEnabled, timeout=20_000)
+
+
+def test_a_setting_out_of_bounds_cannot_be_asked_for(case_window: Window) -> None:
+    form = case_window.rate.setup.form
+    form.controls["axes"].setText("Not An Axis")  # type: ignore[attr-defined]  # it is a line
+    assert form.spec({"model": "", "mapping": {}}) is None
+    assert form.controls["n_ctx"].maximum() == 32_768  # type: ignore[attr-defined]  # it is a spin box
