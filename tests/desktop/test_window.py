@@ -79,7 +79,7 @@ def test_models_lists_the_starter_checks_it_and_names_damage(window: Window, qtb
     damaged.write_bytes(b"GGUF\x03\x00\x00\x00" + b"\xff" * 100)
     window.take_dropped(damaged)
     qtbot.waitUntil(window.models.add_button.isEnabled, timeout=30_000)
-    assert "is damaged" in window.models.outcome.text()
+    assert "not a usable GGUF file" in window.models.outcome.text()
 
 
 def test_the_palette_finds_and_runs_a_command(window: Window, qtbot: QtBot) -> None:

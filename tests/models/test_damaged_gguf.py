@@ -71,11 +71,13 @@ def damaged(draw: st.DrawFn) -> bytes:
 @given(damaged())
 def test_damage_is_named_by_the_living_process(content: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "damaged.gguf"
+        path = Path(folder) / "model.gguf"
         path.write_bytes(content)
         model, refused = attempt(path)
     if model is None:
-        assert "damaged" in refused
+        assert refused.startswith("model.gguf ")
+        kinds = ("is not a usable GGUF file: ", "cannot be used: ", "could not be read", "is no language model")
+        assert any(kind in refused for kind in kinds)
         assert refused.endswith(".")
         assert "\n" not in refused
     else:
