@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QGuiApplication, QIcon, QPainter, QPalette, QPixmap
 from PySide6.QtSvg import QSvgRenderer
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QAbstractButton, QApplication, QPushButton, QWidget
 
 from auditor.resources import resource
 
@@ -101,6 +101,28 @@ def icon(name: str, colour: str | None = None) -> QIcon:
         painter.end()
         made.addPixmap(pixmap)
     return made
+
+
+def set_icon(button: QAbstractButton, name: str, *, on_accent: bool = False) -> None:
+    """Give a button an icon that `refresh_icons` redraws when the scheme changes."""
+    button.setProperty("icon_name", name)
+    button.setProperty("icon_on_accent", on_accent)
+    button.setIcon(icon(name, current().on_accent if on_accent else None))
+
+
+def refresh_icons(root: QWidget) -> None:
+    """Redraw the icons of all buttons below a widget in the colours of the theme."""
+    for button in root.findChildren(QAbstractButton):
+        name = button.property("icon_name")
+        if name:
+            set_icon(button, str(name), on_accent=bool(button.property("icon_on_accent")))
+
+
+def icon_button(name: str, text: str) -> QPushButton:
+    """A button with an icon of the project's set."""
+    button = QPushButton(text)
+    set_icon(button, name)
+    return button
 
 
 def _sheet(t: Theme) -> str:

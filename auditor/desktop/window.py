@@ -72,14 +72,13 @@ class Window(QMainWindow):
         rail_layout = QVBoxLayout(rail)
         rail_layout.setContentsMargins(0, 10, 0, 10)
         self._rail = QButtonGroup(self)
-        self._rail_icons: list[tuple[QToolButton, str]] = []
         for place, (name, icon, panel) in enumerate(
             (("Overview", "overview", self.overview), ("Rate", "rate", self.rate), ("Models", "models", self.models))
         ):
             button = QToolButton()
             button.setObjectName("railButton")
             button.setText(name)
-            button.setIcon(theme.icon(icon))
+            theme.set_icon(button, icon)
             button.setIconSize(QSize(26, 26))
             button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextUnderIcon)
             button.setCheckable(True)
@@ -87,7 +86,6 @@ class Window(QMainWindow):
             button.setAccessibleName(f"Panel {name}")
             button.clicked.connect(lambda _checked=False, place=place: self.go_to(place))
             self._rail.addButton(button, place)
-            self._rail_icons.append((button, icon))
             rail_layout.addWidget(button)
             self.stack.addWidget(panel)
         rail_layout.addStretch(1)
@@ -272,9 +270,8 @@ class Window(QMainWindow):
     def refresh_theme(self) -> None:
         """Take on the colours of the system's scheme."""
         self.commands.refresh_icons()
-        for button, icon in self._rail_icons:
-            button.setIcon(theme.icon(icon))
-        self.rate.results.refresh_theme()
+        theme.refresh_icons(self)
+        self.rate.refresh_theme()
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         """Files may be dropped anywhere."""

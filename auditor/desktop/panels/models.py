@@ -11,7 +11,6 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QHeaderView,
     QProgressBar,
-    QPushButton,
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
@@ -56,14 +55,14 @@ class ModelsPanel(QWidget):
         self.table.horizontalHeader().setStretchLastSection(True)
         self.table.horizontalHeader().setHighlightSections(False)
         self.table.itemSelectionChanged.connect(self._show_selected)
-        self.add_button = QPushButton(theme.icon("add"), "Add a GGUF file…")
+        self.add_button = theme.icon_button("add", "Add a GGUF file…")
         self.add_button.clicked.connect(self._choose)
         self.copy = QCheckBox("Copy it into the library")
         self.copy.setToolTip("Otherwise the file is used where it lies, and must stay there.")
-        self.check_button = QPushButton(theme.icon("verify"), "Check")
+        self.check_button = theme.icon_button("verify", "Check")
         self.check_button.setToolTip("Hash the file again and compare with the hash from when it was added.")
         self.check_button.clicked.connect(self._check)
-        self.remove_button = QPushButton(theme.icon("remove"), "Remove")
+        self.remove_button = theme.icon_button("remove", "Remove")
         self.remove_button.clicked.connect(self._remove)
         self.progress = QProgressBar()
         self.progress.setAccessibleName("Reading a model file")

@@ -108,7 +108,7 @@ class OverviewPanel(QWidget):
 
     @staticmethod
     def _button(icon: str, text: str, callback: Any) -> QPushButton:
-        button = QPushButton(theme.icon(icon), text)
+        button = theme.icon_button(icon, text)
         button.clicked.connect(lambda _checked=False: callback())
         return button
 

@@ -16,7 +16,7 @@ from auditor.runs.directory import RunDirectory
 from auditor.runs.executor import RunStatus
 
 #: Widths of the three parts in a wide and in a narrow panel; the middle one takes what is left.
-_WIDE, _SMALL = (330, 700, 310), (272, 400, 210)
+_WIDE, _SMALL = (330, 700, 310), (290, 400, 214)
 _NARROW_PX = 1100
 _SHOWN = (
     "id",
@@ -126,6 +126,11 @@ class RatePanel(QWidget):
         """A run's worker is gone."""
         if path == self.shown_run and self._session.executor.status(path).state is RunState.DONE:
             self.results.show_finished(RunDirectory(path))
+
+    def refresh_theme(self) -> None:
+        """Draw pictures and text in the colours of the theme."""
+        self.results.refresh_theme()
+        self.detail.refresh_theme()
 
     def _show_row(self, shown: int) -> None:
         run = self.results.run

@@ -1,6 +1,6 @@
 """The right part of the Rate panel: one conversation with its scores, and a person's own rating by keyboard."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from PySide6.QtCore import Signal
@@ -30,6 +30,7 @@ class RateDetail(QWidget):
         self._run: RunDirectory | None = None
         self._row: Mapping[str, Any] | None = None
         self._last: str | None = None
+        self._shown: Sequence[Sequence[str]] = ()
         self.heading = plain_label(_EMPTY, name="soft")
         self.turns = PlainTurns()
         self.bars = ScoreBars()
@@ -99,8 +100,14 @@ class RateDetail(QWidget):
             asked = {"run_dir": str(run.path), "row": int(row["row"])}
             self._session.asker.ask("unit", asked, self._show_parts, self._show_missing)
 
+    def refresh_theme(self) -> None:
+        """Draw text and bars in the colours of the theme."""
+        self.turns.show_parts(self._shown)
+        self.bars.update()
+
     def _show_parts(self, found: dict[str, Any]) -> None:
         if self._row is not None and found["row"] == int(self._row["row"]):
+            self._shown = found["parts"]
             self.turns.show_parts(found["parts"])
 
     def _show_missing(self, sentence: str) -> None:

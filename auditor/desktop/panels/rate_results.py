@@ -12,7 +12,6 @@ from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QMenu,
-    QPushButton,
     QScrollArea,
     QTabWidget,
     QVBoxLayout,
@@ -78,13 +77,13 @@ class RateResults(QWidget):
         self.alert.hide()
         self.facts = plain_label(name="soft")
         self.facts.hide()
-        self.report = QPushButton(theme.icon("report"), "Report")
+        self.report = theme.icon_button("report", "Report")
         menu = QMenu(self.report)
         menu.addAction("As HTML…", lambda: self._ask_report("html"))
         menu.addAction("As PDF…", lambda: self._ask_report("pdf"))
         self.report.setMenu(menu)
         self.report.hide()
-        self.resume = QPushButton(theme.icon("resume"), "Resume")
+        self.resume = theme.icon_button("resume", "Resume")
         self.resume.clicked.connect(self._resume)
         self.resume.hide()
         card = QFrame()
@@ -95,6 +94,7 @@ class RateResults(QWidget):
         inside.addWidget(self.alert)
         below = QHBoxLayout()
         below.addWidget(self.facts, 1)
+        below.addStretch(0)
         below.addWidget(self.resume)
         below.addWidget(self.report)
         inside.addLayout(below)

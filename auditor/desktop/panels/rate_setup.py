@@ -114,6 +114,8 @@ class RateSetup(QScrollArea):
         self._layout.addWidget(_heading("Judge"))
         self.model = QComboBox()
         self.model.setAccessibleName("Judge model")
+        self.model.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.model.setMinimumContentsLength(10)
         self.model.currentIndexChanged.connect(self._cost_later)
         self.model_words = plain_label(name="help")
         self.model_words.hide()
@@ -121,7 +123,8 @@ class RateSetup(QScrollArea):
         choose = QPushButton("Another rubric…")
         choose.clicked.connect(self._choose_rubric)
         self.cost = plain_label(name="help")
-        self.run = QPushButton(theme.icon("run", theme.current().on_accent), "Run")
+        self.run = QPushButton("Run")
+        theme.set_icon(self.run, "run", on_accent=True)
         self.run.setObjectName("primary")
         self.run.setEnabled(False)
         self.run.clicked.connect(self.start)
@@ -226,6 +229,8 @@ class RateSetup(QScrollArea):
         for field in fields if isinstance(fields, list) and columns else []:
             box = QComboBox()
             box.setAccessibleName(f"Column for {field}")
+            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+            box.setMinimumContentsLength(8)
             box.addItem(_NOT_MAPPED, "")
             for column in columns:
                 box.addItem(column, column)

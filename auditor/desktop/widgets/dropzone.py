@@ -38,7 +38,7 @@ class DropZone(QFrame):
         self.words.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.words.setTextFormat(Qt.TextFormat.PlainText)
         self.words.setWordWrap(True)
-        choose = QPushButton(theme.icon("open"), "Choose…")
+        choose = theme.icon_button("open", "Choose…")
         choose.setAccessibleName(f"Choose a file with {what}")
         choose.clicked.connect(self._choose)
         self.sample = QPushButton("Use the sample")

@@ -88,7 +88,7 @@ class FigureCard(QFrame):
             ("data", "Export the picture's data as CSV", self._save_data),
         ):
             button = QToolButton()
-            button.setIcon(theme.icon(icon))
+            theme.set_icon(button, icon)
             button.setAutoRaise(True)
             button.setToolTip(words)
             button.setAccessibleName(f"{words}: {picture['title']}")

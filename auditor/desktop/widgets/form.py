@@ -81,6 +81,7 @@ class Form(QWidget):
         else:
             label = QLabel(_with_unit(title, field))
             label.setBuddy(control)
+            label.setWordWrap(True)
             layout.addRow(label, box)
 
     def _control(self, field: FieldInfo) -> tuple[QWidget, Callable[[], Any]]:
@@ -98,6 +99,8 @@ class Form(QWidget):
 
     def _choice(self, values: tuple[Any, ...], field: FieldInfo) -> tuple[QWidget, Callable[[], Any]]:
         box = QComboBox()
+        box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        box.setMinimumContentsLength(10)
         for value in values:
             box.addItem(str(value).replace("_", " "), value)
         box.setCurrentIndex(values.index(field.default))

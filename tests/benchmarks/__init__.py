@@ -1,0 +1,1 @@
+"""Benchmarks: ``python -m tests.benchmarks.NAME [--quick]`` prints one JSON object."""
