@@ -9,6 +9,7 @@ from typing import Any
 from auditor.case import Case
 from auditor.errors import AuditorError, CaseError, InputError, ModelError
 from auditor.files import write_atomic
+from auditor.runs.clock import duration
 from auditor.runs.contract import RunState
 from auditor.runs.directory import RunDirectory
 from auditor.runs.executor import RunStatus
@@ -81,15 +82,6 @@ class Meter:
         if self._rewrites and self._shown:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words, rounded to what a person plans with."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    if seconds < 5400:
-        return f"{round(seconds / 60)} min"
-    return f"{seconds / 3600:.1f} h"
 
 
 def carry_out(case: Case, run: RunDirectory) -> int:

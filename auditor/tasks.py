@@ -20,11 +20,12 @@ from auditor import audits
 from auditor.audits import InputFile
 from auditor.case import Case
 from auditor.case import verify as verify_case
-from auditor.console import duration, write_report
+from auditor.console import write_report
 from auditor.errors import AuditorError
 from auditor.models import ModelFile
 from auditor.models.fit import Fit, estimate
 from auditor.models.library import Library
+from auditor.runs.clock import duration
 from auditor.runs.directory import RunDirectory
 
 Question = Mapping[str, Any]

@@ -1,6 +1,5 @@
 """A case: one folder that holds everything an audit rests on."""
 
-import os
 import shutil
 import threading
 from collections.abc import Mapping
@@ -109,6 +108,7 @@ class Case:
         case = cls(path, write=write)
         if write:
             try:
+                case._tidy()
                 case.link_pending()
             except BaseException:
                 case.close()
@@ -180,16 +180,35 @@ class Case:
                 records[role] = InputRecord(name=path.name, sha256=sha256, bytes=size, path=f"../../inputs/{sha256}")
             asked = new_spec(audit, spec, records, models, seed=seed, device=device)
             path = self.path / "runs" / asked.run
+            partial = self._partial(asked.run)
             try:
-                run = RunDirectory.create(path, asked)
+                spec_sha256 = sha256_of(RunDirectory.create(partial, asked).spec_file)
             except OSError as error:
-                shutil.rmtree(path, ignore_errors=True)
+                shutil.rmtree(partial, ignore_errors=True)
                 raise CaseError(f"The run could not be written: {error.strerror or error}.") from error
             hashes = {role: record.sha256 for role, record in records.items()}
             row = RunRow(asked.run, audit, asked.created, hashes, "", None)
-            body = {"run": asked.run, "audit": audit, "inputs": hashes, "spec_sha256": sha256_of(run.spec_file)}
-            self._link(self._store.add_run(row, body))
-            return run
+            body = {"run": asked.run, "audit": audit, "inputs": hashes, "spec_sha256": spec_sha256}
+            record = self._store.add_run(row, body)
+            # The run exists once the index knows it; the rename is made good at the next opening.
+            partial.rename(path)
+            self._link(record)
+            return RunDirectory(path)
+
+    def _partial(self, run: str) -> Path:
+        return self.path / "runs" / f".{run}.part"
+
+    def _tidy(self) -> None:
+        """Finish or take away what a crash left half-made."""
+        known = {row.id for row in self._store.runs()}
+        for partial in (self.path / "runs").glob(".*.part"):
+            run = partial.name.removeprefix(".").removesuffix(".part")
+            if run in known:
+                partial.rename(self.path / "runs" / run)
+            else:
+                shutil.rmtree(partial)
+        for partial in (self.path / "inputs").glob(".*.part"):
+            partial.unlink()
 
     def link_pending(self) -> list[str]:
         """Link every record and seal that is not in the chain yet; returns what was linked, in words."""
@@ -220,7 +239,7 @@ class Case:
         self._store.set_sealed(run.path.name, link=held.n, verdict=verdict)
 
     def _link(self, record: Record) -> None:
-        link = self._chain.append(record.kind, {"record": record.id, "run": record.run, **record.body})
+        link = self._chain.append(record.kind, record.linked_body())
         self._store.set_link(record.id, link.n)
 
     def head(self) -> str:
@@ -348,7 +367,7 @@ class Case:
 
 def default_folder() -> Path:
     """Where a case goes when nobody names a folder: ``auditor-case`` in the working folder."""
-    return Path(os.getcwd()) / "auditor-case"  # noqa: PTH109 (a plain string survives a deleted folder)
+    return Path.cwd() / "auditor-case"
 
 
 def _verdict(run: RunDirectory) -> str:

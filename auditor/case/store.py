@@ -47,6 +47,10 @@ class Record:
     body: dict[str, Any]
     link: int | None
 
+    def linked_body(self) -> dict[str, Any]:
+        """What the chain says of it."""
+        return {"record": self.id, "said": self.time, "run": self.run, **self.body}
+
 
 @dataclass(frozen=True)
 class RunRow:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from auditor.case.chain import FIRST_PREVIOUS, Link, read
 from auditor.case.inputs import InputStore
-from auditor.case.store import Store
+from auditor.case.store import RunRow, Store
 from auditor.errors import CaseError, RunError
 from auditor.files import sha256_of
 from auditor.runs import seal
@@ -109,6 +109,9 @@ def _check_runs(path: Path, links: list[Link], found: Verification) -> None:
         else:
             found.notes.append(f"Run {name} is not sealed: nothing is claimed about its results.")
     present = {entry.name for entry in (path / "runs").iterdir()} if (path / "runs").is_dir() else set()
+    half = {name for name in present if name.startswith(".") and name.endswith(".part")}
+    found.notes += [f"runs/{name} was being made when the program was stopped." for name in sorted(half)]
+    present -= half
     found.problems += [
         f"Run {name} is not in the chain: it was added by hand." for name in sorted(present - set(created))
     ]
@@ -146,10 +149,24 @@ def _check_inputs(path: Path, links: list[Link], found: Verification) -> None:
     for entry in sorted(store.folder.iterdir()) if store.folder.is_dir() else ():
         if entry.name in expected:
             continue
-        if len(entry.name) == 64 and sha256_of(entry) == entry.name:
+        if entry.name.startswith(".") and entry.name.endswith(".part"):
+            found.notes.append(f"inputs/{entry.name} was being copied when the program was stopped.")
+        elif len(entry.name) == 64 and sha256_of(entry) == entry.name:
             found.notes.append(f"Input {entry.name} belongs to no run: asking for one was interrupted.")
         else:
             found.problems.append(f"inputs/{entry.name} does not belong into the case.")
+
+
+def _check_row(row: RunRow | None, link: Link, found: Verification) -> None:
+    name = link.body["run"]
+    if row is None:
+        found.problems.append(f"Run {name} is in the chain, but not in the index.")
+    elif link.kind == "run created" and (row.audit, row.inputs) != (link.body["audit"], link.body["inputs"]):
+        found.problems.append(f"Run {name}: the index says something else of its audit or inputs.")
+    elif link.kind == "run sealed" and row.sealed_link is None:
+        found.notes.append(f"Run {name}: the index learns of its seal's link when the case is opened for writing.")
+    elif link.kind == "run sealed" and (row.sealed_link, row.verdict) != (link.n, link.body["verdict"]):
+        found.problems.append(f"Run {name}: the index says something else of its verdict or seal.")
 
 
 def _check_index(path: Path, links: list[Link], found: Verification) -> None:
@@ -167,7 +184,7 @@ def _check_index(path: Path, links: list[Link], found: Verification) -> None:
             found.problems.append(f"The index case.sqlite is damaged: {damage[0]}.")
             return
         records = {record.id: record for record in store.records()}
-        runs = {row.id for row in store.runs()}
+        rows = {row.id: row for row in store.runs()}
     except (ValueError, RunError) as error:
         found.problems.append(f"The index case.sqlite is damaged: {error}.")
         return
@@ -179,10 +196,10 @@ def _check_index(path: Path, links: list[Link], found: Verification) -> None:
             record = records.pop(str(identity), None)
             if record is None:
                 found.problems.append(f"Chain, line {link.n + 1}: the index has lost this {link.kind}.")
-            elif {"record": record.id, "run": record.run, **record.body} != link.body or record.kind != link.kind:
+            elif record.linked_body() != link.body or record.kind != link.kind:
                 found.problems.append(f"Chain, line {link.n + 1}: the index says something else of this {link.kind}.")
-        if link.kind == "run created" and link.body["run"] not in runs:
-            found.problems.append(f"Run {link.body['run']} is in the chain, but not in the index.")
+        if link.kind in ("run created", "run sealed"):
+            _check_row(rows.get(str(link.body["run"])), link, found)
     for record in records.values():
         if record.link is not None:
             found.problems.append(f"The index holds a linked {record.kind} of {record.time} that is not in the chain.")

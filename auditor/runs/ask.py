@@ -57,13 +57,14 @@ def _host() -> Host:
     return Host(
         system=f"{platform.system()} {platform.release()}",
         machine=platform.machine(),
-        processor=_processor(),
+        processor=processor(),
         cores=os.cpu_count() or 1,
         memory_bytes=psutil.virtual_memory().total,
     )
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Name of the processor, as the system gives it."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:  # noqa: PTH123 (a device of the kernel)
             for line in file:

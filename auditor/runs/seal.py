@@ -55,5 +55,7 @@ def problems(run: RunDirectory) -> list[str]:
             found.append(f"Run {run.path.name}: {name} is missing.")
         elif sha256_of(run.path / name) != record.sha256:
             found.append(f"Run {run.path.name}: {name} has changed since it was sealed.")
+    if run.live.exists():
+        found.append(f"Run {run.path.name}: live was added after sealing.")
     found += [f"Run {run.path.name}: {name} was added after sealing." for name in sorted(present - set(sealed.files))]
     return found

@@ -59,6 +59,9 @@ def carry_out(run: RunDirectory) -> int:
         raise RunError(f"The run {run.path.name} is sealed: it cannot be run again.")
     spec = run.spec()
     presence = Presence(run)
+    # Files that a killed worker was just writing.
+    for partial in run.path.rglob(".*.part"):
+        partial.unlink()
     if run.written_state() is RunState.DONE and run.findings_file.exists():
         # An earlier worker was killed between its last state and the seal.
         presence.leave(remove=True)

@@ -62,7 +62,7 @@ def test_a_link_that_the_index_has_not_learnt_of_is_not_written_twice(tmp_path: 
     with Case.create(tmp_path / "case") as case:
         record = case._store.add_record("note", {"text": "once", "author": "Ada"})
         # The crash between the link and the index.
-        case._chain.append("note", {"record": record.id, "run": None, **record.body})
+        case._chain.append("note", record.linked_body())
     with Case.open(tmp_path / "case") as case:
         links = [link for link in case._chain.links if link.kind == "note"]
         assert len(links) == 1
@@ -147,3 +147,18 @@ def test_a_case_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     database.close()
     with pytest.raises(CaseError, match="newer version"):
         Case.open(tmp_path / "case")
+
+
+def test_a_crash_while_a_run_is_made_leaves_a_whole_run_or_none(tmp_path: Path) -> None:
+    with Case.create(tmp_path / "case") as case:
+        run = new_run(case)
+    runs, inputs = tmp_path / "case" / "runs", tmp_path / "case" / "inputs"
+    (runs / run).rename(runs / f".{run}.part")  # killed before the rename
+    (runs / ".20260101-000000-rating-00000000.part").mkdir()  # killed before the index knew
+    (inputs / ".0123.part").write_bytes(b"half")
+    assert not any("by hand" in problem for problem in verify(tmp_path / "case").problems)
+    with Case.open(tmp_path / "case") as case:
+        assert [summary.id for summary in case.runs()] == [run]
+    assert [entry.name for entry in runs.iterdir()] == [run]
+    assert not list(inputs.glob(".*"))
+    assert verify(tmp_path / "case").ok

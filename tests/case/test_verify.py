@@ -75,6 +75,27 @@ def test_a_rating_changed_in_the_index_is_named(finished_case: Path) -> None:
     assert any("says something else of this human rating" in problem for problem in verify(finished_case).problems)
 
 
+@pytest.mark.parametrize("change", ["verdict = 'all is well'", "inputs = '{}'", "audit = 'other'", "sealed_link = 1"])
+def test_what_the_index_says_of_a_run_is_checked(finished_case: Path, change: str) -> None:
+    import sqlite3
+
+    database = sqlite3.connect(finished_case / "case.sqlite")
+    with database:
+        database.execute(f"UPDATE runs SET {change}")
+    database.close()
+    assert any("the index says something else" in problem for problem in verify(finished_case).problems)
+
+
+def test_a_changed_time_of_a_sign_off_is_named(finished_case: Path) -> None:
+    import sqlite3
+
+    database = sqlite3.connect(finished_case / "case.sqlite")
+    with database:
+        database.execute("UPDATE records SET time = '2020-01-01T00:00:00.000Z' WHERE kind = 'sign-off'")
+    database.close()
+    assert any("something else of this sign-off" in problem for problem in verify(finished_case).problems)
+
+
 def test_a_removed_run_is_named(finished_case: Path, finished_run: Path) -> None:
     shutil.rmtree(finished_run)
     done = command(finished_case)

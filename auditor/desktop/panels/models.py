@@ -5,14 +5,10 @@ from typing import Any
 
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import (
-    QAbstractItemView,
     QCheckBox,
     QFileDialog,
     QHBoxLayout,
-    QHeaderView,
     QProgressBar,
-    QTableWidget,
-    QTableWidgetItem,
     QVBoxLayout,
     QWidget,
 )
@@ -20,6 +16,7 @@ from PySide6.QtWidgets import (
 from auditor.desktop import theme
 from auditor.desktop.session import Session
 from auditor.desktop.widgets.detail import plain_label
+from auditor.desktop.widgets.listing import Listing
 from auditor.models.starter import STARTER_WARNING
 
 _COLUMNS = ("Name", "Architecture", "Quantisation", "Weights", "Size", "Context", "Licence", "Fits here")
@@ -43,17 +40,7 @@ class ModelsPanel(QWidget):
         self._models: list[dict[str, Any]] = []
         title = plain_label("Models", name="title")
         self.words = plain_label(_EMPTY, name="soft")
-        self.table = QTableWidget(0, len(_COLUMNS))
-        self.table.setAccessibleName("Model library")
-        self.table.setHorizontalHeaderLabels(_COLUMNS)
-        self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
-        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.table.setShowGrid(False)
-        self.table.setTabKeyNavigation(False)
-        self.table.verticalHeader().hide()
-        self.table.horizontalHeader().setStretchLastSection(True)
-        self.table.horizontalHeader().setHighlightSections(False)
+        self.table = Listing("Model library", _COLUMNS)
         self.table.itemSelectionChanged.connect(self._show_selected)
         self.add_button = theme.icon_button("add", "Add a GGUF file…")
         self.add_button.clicked.connect(self._choose)
@@ -93,9 +80,8 @@ class ModelsPanel(QWidget):
     def _show(self, models: list[dict[str, Any]]) -> None:
         self._models = models
         self.words.setText(f"{len(models)} in the library." if models else _EMPTY)
-        self.table.setRowCount(len(models))
-        for row, model in enumerate(models):
-            cells = (
+        rows = [
+            (
                 model["name"],
                 model["architecture"],
                 model["quantisation"],
@@ -105,12 +91,9 @@ class ModelsPanel(QWidget):
                 model["licence"] or "not stated",
                 "yes" if model["fit"]["fits"] else "no",
             )
-            for column, text in enumerate(cells):
-                self.table.setItem(row, column, QTableWidgetItem(text))
-        self.table.resizeColumnsToContents()
-        self.table.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Interactive)
-        if models and self._selected() is None:
-            self.table.selectRow(0)
+            for model in models
+        ]
+        self.table.show_rows(rows, max(0, min(self.table.currentRow(), len(rows) - 1)))
         self._show_selected()
 
     def _selected(self) -> dict[str, Any] | None:

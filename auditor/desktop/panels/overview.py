@@ -5,13 +5,10 @@ from typing import Any
 
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import (
-    QAbstractItemView,
     QFrame,
     QHBoxLayout,
     QInputDialog,
     QPushButton,
-    QTableWidget,
-    QTableWidgetItem,
     QVBoxLayout,
     QWidget,
 )
@@ -20,6 +17,7 @@ from auditor.case import RunSummary
 from auditor.desktop import theme
 from auditor.desktop.session import Session
 from auditor.desktop.widgets.detail import plain_label
+from auditor.desktop.widgets.listing import Listing
 from auditor.runs.contract import RunState
 
 _COLUMNS = ("Run", "Audit", "State", "Sealed", "In the chain", "Verdict")
@@ -53,18 +51,7 @@ class OverviewPanel(QWidget):
         self.head = plain_label(name="soft")
         self.interrupted = plain_label(name="alert")
         self.outcome = plain_label()
-        self.runs = QTableWidget(0, len(_COLUMNS))
-        self.runs.setAccessibleName("Runs of the case")
-        self.runs.setHorizontalHeaderLabels(_COLUMNS)
-        self.runs.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
-        self.runs.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.runs.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.runs.setShowGrid(False)
-        self.runs.setWordWrap(False)
-        self.runs.setTabKeyNavigation(False)
-        self.runs.verticalHeader().hide()
-        self.runs.horizontalHeader().setStretchLastSection(True)
-        self.runs.horizontalHeader().setHighlightSections(False)
+        self.runs = Listing("Runs of the case", _COLUMNS)
         self.runs.itemSelectionChanged.connect(self._enable)
         self.runs.doubleClicked.connect(lambda _index: self._show())
         start = QHBoxLayout()
@@ -131,26 +118,14 @@ class OverviewPanel(QWidget):
         mode = "" if case.writable else " (open for reading only)"
         self.words.setText(f"{case.path}{mode}")
         self.head.setText(f"Head of the evidence chain: {case.head()}")
-        self._runs = case.runs()
         kept = self.selected()
-        self.runs.setRowCount(len(self._runs))
-        for row, run in enumerate(self._runs):
-            cells = (
-                run.id,
-                run.audit,
-                run.state.value,
-                _yes(run.sealed),
-                _yes(run.linked) if run.sealed else "–",
-                run.verdict,
-            )
-            for column, text in enumerate(cells):
-                item = QTableWidgetItem(text)
-                item.setToolTip(text)
-                self.runs.setItem(row, column, item)
-        self.runs.resizeColumnsToContents()
+        self._runs = case.runs()
+        rows = [
+            (run.id, run.audit, run.state.value, _yes(run.sealed), _yes(run.linked) if run.sealed else "–", run.verdict)
+            for run in self._runs
+        ]
         places = [row for row, run in enumerate(self._runs) if kept is not None and run.id == kept.id]
-        if self._runs:
-            self.runs.selectRow(places[0] if places else 0)
+        self.runs.show_rows(rows, places[0] if places else 0)
         stopped = [run.id for run in self._runs if run.state is RunState.INTERRUPTED]
         self.interrupted.setText(
             f"Interrupted: {', '.join(stopped)}. What was rated is kept; select it and press Resume." if stopped else ""

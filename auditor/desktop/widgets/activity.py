@@ -16,20 +16,12 @@ from PySide6.QtWidgets import (
 
 from auditor.desktop import theme
 from auditor.desktop.widgets.detail import plain_label
+from auditor.runs.clock import duration
 from auditor.runs.contract import RunState
 from auditor.runs.executor import RunStatus
 
 _ROW_HEIGHT = 40
 _MOST_ROWS = 3
-
-
-def time_left(seconds: float) -> str:
-    """Seconds as people plan with them."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s left"
-    if seconds < 5400:
-        return f"{round(seconds / 60)} min left"
-    return f"{seconds / 3600:.1f} h left"
 
 
 class _Row(QWidget):
@@ -83,7 +75,7 @@ class _Row(QWidget):
                 else f"{status.done:,} of {status.total:,}. {words}"
             )
         if live and left is not None:
-            words += f", about {time_left(left)}"
+            words += f", about {duration(left)} left"
         if status.state is RunState.DONE:
             words = "Done and sealed" if status.sealed else "Sealing"
         self.words.setText(words)
