@@ -54,7 +54,10 @@ def run(case: Path | None = None) -> int:
         theme.apply(application)
         window.refresh_theme()
 
-    application.styleHints().colorSchemeChanged.connect(lambda _scheme: follow_scheme())
+    hints = application.styleHints()
+    hints.colorSchemeChanged.connect(lambda _scheme: follow_scheme())
+    if hasattr(hints, "accessibility"):
+        hints.accessibility().contrastPreferenceChanged.connect(lambda _wish: follow_scheme())
     window.show()
     QTimer.singleShot(0, window, lambda: _open_first(window, case))
     return application.exec()

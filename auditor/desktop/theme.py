@@ -1,9 +1,9 @@
 """Colours that follow the system: light, dark, and whatever contrast its palette brings."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QColor, QGuiApplication, QIcon, QPainter, QPalette, QPixmap
+from PySide6.QtGui import QColor, QGuiApplication, QIcon, QPainter, QPalette, QPixmap, QStyleHints
 from PySide6.QtSvg import QSvgRenderer
 from PySide6.QtWidgets import QAbstractButton, QApplication, QPushButton, QWidget
 
@@ -45,13 +45,29 @@ DARK = Theme(
 )
 
 
+LIGHT_CONTRAST = replace(
+    LIGHT, paper="#ffffff", raised="#ffffff", ink="#000000", soft="#000000", line="#000000", accent="#003a66"
+)
+DARK_CONTRAST = replace(
+    DARK, paper="#000000", base="#000000", raised="#000000", ink="#ffffff", soft="#ffffff", line="#ffffff"
+)
+
+
 def current() -> Theme:
     """The theme of the scheme that was chosen, else of the system's."""
     application = QApplication.instance()
     chosen = application.property("scheme") if application else None
-    if chosen in ("light", "dark"):
-        return DARK if chosen == "dark" else LIGHT
-    return DARK if QGuiApplication.styleHints().colorScheme() == Qt.ColorScheme.Dark else LIGHT
+    hints = QGuiApplication.styleHints()
+    is_dark = chosen == "dark" if chosen else hints.colorScheme() == Qt.ColorScheme.Dark
+    if _wants_contrast(hints):
+        return DARK_CONTRAST if is_dark else LIGHT_CONTRAST
+    return DARK if is_dark else LIGHT
+
+
+def _wants_contrast(hints: QStyleHints) -> bool:
+    # Before Qt 6.10 the system's wish could not be asked for.
+    accessibility = hints.accessibility() if hasattr(hints, "accessibility") else None
+    return accessibility is not None and accessibility.contrastPreference() == Qt.ContrastPreference.HighContrast
 
 
 def choose(application: QApplication, scheme: str) -> None:
