@@ -148,7 +148,11 @@ def _sheet(t: Theme) -> str:
     QLabel#soft, QLabel#help {{ color: {t.soft}; }}
     QLabel#help {{ font-size: 12px; }}
     QLabel#alert {{ color: {t.alert}; font-weight: 600; }}
+    QLabel#state {{ color: {t.accent}; font-weight: 600; }}
     QLabel#verdict {{ font-size: 16px; }}
+    QFrame#footer {{ border-top: 1px solid {t.line}; }}
+    QWidget#header {{ background: {t.base}; border-bottom: 1px solid {t.line}; }}
+    QPushButton#find {{ color: {t.soft}; text-align: left; min-width: 200px; }}
     QFrame#card {{ background: {t.base}; border: 1px solid {t.line}; border-radius: 6px; }}
     QFrame#verdictCard {{ background: {t.base}; border: 1px solid {t.line}; border-left: 4px solid {t.accent};
         border-radius: 4px; }}

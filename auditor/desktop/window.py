@@ -3,14 +3,16 @@
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QSize, Qt, QTimer
-from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
+from PySide6.QtCore import QSize, Qt, QTime, QTimer
+from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeySequence
 from PySide6.QtWidgets import (
     QApplication,
     QButtonGroup,
     QFileDialog,
     QHBoxLayout,
+    QLabel,
     QMainWindow,
+    QPushButton,
     QStackedWidget,
     QToolButton,
     QVBoxLayout,
@@ -26,6 +28,7 @@ from auditor.desktop.panels.rate import RatePanel
 from auditor.desktop.session import Session
 from auditor.desktop.watch import Watcher
 from auditor.desktop.widgets.activity import ActivityBar
+from auditor.desktop.widgets.detail import plain_label
 from auditor.desktop.widgets.dropzone import dropped_file
 from auditor.models.library import home
 from auditor.resources import resource
@@ -60,6 +63,7 @@ class Window(QMainWindow):
         self.commands = Commands(session.settings, self)
         self._build()
         self._make_commands()
+        self._name_find_button()
         self._connect()
         self._restore()
 
@@ -98,9 +102,46 @@ class Window(QMainWindow):
         layout = QVBoxLayout(whole)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
+        layout.addWidget(self._header())
         layout.addLayout(middle, 1)
         layout.addWidget(self.activity)
         self.setCentralWidget(whole)
+
+    def _header(self) -> QWidget:
+        self.case_title: QLabel = plain_label("No case is open", name="heading", wrap=False)
+        self.case_facts: QLabel = plain_label(name="soft", wrap=False)
+        self._verified = ""
+        self.find_button = QPushButton()
+        self.find_button.setObjectName("find")
+        theme.set_icon(self.find_button, "search")
+        self.find_button.clicked.connect(self.show_palette)
+        header = QWidget()
+        header.setObjectName("header")
+        header.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        layout = QHBoxLayout(header)
+        layout.setContentsMargins(14, 6, 12, 6)
+        layout.addWidget(self.case_title)
+        layout.addSpacing(10)
+        layout.addWidget(self.case_facts)
+        layout.addStretch(1)
+        layout.addWidget(self.find_button)
+        return header
+
+    def _name_find_button(self) -> None:
+        keys = self.commands.action("find.command").shortcut().toString(QKeySequence.SequenceFormat.NativeText)
+        self.find_button.setText(f"Find a command   {keys}".rstrip())
+
+    def _show_case_facts(self) -> None:
+        case = self.session.case
+        self.case_title.setText(case.title if case else "No case is open")
+        n = len(self.session.runs()) if case else 0
+        facts = [f"{n:,} run" + ("s" if n != 1 else ""), self._verified] if case else []
+        self.case_facts.setText(" · ".join(fact for fact in facts if fact))
+
+    def _show_verified(self, holds: bool) -> None:
+        outcome = "evidence chain verified" if holds else "evidence chain NOT verified"
+        self._verified = f"{outcome} {QTime.currentTime().toString('HH:mm')}"
+        self._show_case_facts()
 
     def _make_commands(self) -> None:
         made = (
@@ -145,6 +186,7 @@ class Window(QMainWindow):
         self.overview.show_run.connect(self.show_run)
         self.overview.resume_run.connect(session.resume)
         self.rate.setup.no_case.connect(self._need_case)
+        self.overview.verified.connect(self._show_verified)
         self.models.changed.connect(self.rate.setup.refresh_models)
 
     def _restore(self) -> None:
@@ -171,6 +213,8 @@ class Window(QMainWindow):
     def _case_changed(self) -> None:
         case = self.session.case
         self.setWindowTitle(f"{case.title} – Auditor" if case else "Auditor")
+        self._verified = ""
+        self._show_case_facts()
         self.watcher.forget_all()
         self.activity.clear()
         offered = 0
@@ -180,6 +224,7 @@ class Window(QMainWindow):
                 self._watch(summary.path, show=False)
 
     def _watch(self, path: Path, *, show: bool) -> None:
+        self._show_case_facts()
         self.activity.row(path)
         if show:
             self.go_to(1)
@@ -200,6 +245,9 @@ class Window(QMainWindow):
     def _over(self, key: str) -> None:
         self.session.link()
         self.rate.run_over(Path(key))
+        # What was verified no longer holds for what was linked since.
+        self._verified = ""
+        self._show_case_facts()
 
     def new_case(self) -> None:
         """Ask for a folder and make a case there."""
@@ -257,7 +305,9 @@ class Window(QMainWindow):
 
     def show_shortcuts(self) -> None:
         """Show and change shortcuts."""
-        Shortcuts(self.commands, self).open()
+        shortcuts = Shortcuts(self.commands, self)
+        shortcuts.finished.connect(self._name_find_button)
+        shortcuts.open()
 
     def choose_scheme(self, scheme: str) -> None:
         """Use light or dark colours, or follow the system; kept between starts."""

@@ -54,6 +54,14 @@ def test_filters(wanted: str, holds) -> None:  # type: ignore[no-untyped-def]  #
     assert found == [row for row in range(3000) if holds(numbers.values[row], texts.text(row))]
 
 
+def test_letters_outside_ascii_are_found_as_typed() -> None:
+    texts = Texts("t", "T", "")
+    for cell in ("École", "ecole", "日本 AUDIT"):
+        texts.append(cell)
+    assert texts.rows_with("École", 3) == [0]
+    assert texts.rows_with("日本 audit", 3) == [2]
+
+
 def test_a_needle_does_not_match_across_two_cells() -> None:
     texts = Texts("t", "T", "")
     for text in ("ab", "cd", "bc"):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from auditor.case import Case
 from auditor.desktop.palette import Palette, Shortcuts, matches
+from auditor.desktop.widgets.pane import ScrollPane
 from auditor.desktop.window import Window
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
@@ -54,6 +55,7 @@ def test_a_finished_run_is_shown_from_the_overview_and_the_case_verifies(
     assert "I have read it." in window.overview.said.text()
     QTest.mouseClick(window.overview.verify_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: window.overview.outcome.text().startswith("Verified"), timeout=30_000)
+    assert window.case_facts.text().startswith("1 run · evidence chain verified ")
     QTest.mouseClick(window.overview.show_button, Qt.MouseButton.LeftButton)
     assert "6 last replies" in window.rate.results.verdict.text()
     qtbot.waitUntil(lambda: window.rate.results.table.model.rowCount() == 18, timeout=30_000)
@@ -66,6 +68,22 @@ def test_a_changed_byte_is_shown_as_not_verified(window: Window, qtbot: QtBot, f
     window.session.open_case(finished_case)
     QTest.mouseClick(window.overview.verify_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: "findings.json has changed" in window.overview.outcome.text(), timeout=30_000)
+    assert "NOT verified" in window.case_facts.text()
+
+
+@pytest.mark.parametrize("width", [1024, 1440])
+def test_nothing_is_cut_off_at_the_side(window: Window, qtbot: QtBot, finished_case: Path, width: int) -> None:
+    window.session.open_case(finished_case)
+    window.resize(width, 700)
+    window.show_run(window.session.runs()[0].path)
+    qtbot.waitUntil(lambda: window.rate.results.table.model.rowCount() == 18, timeout=30_000)
+    qtbot.waitUntil(lambda: window.session.asker.is_idle, timeout=30_000)
+    panes = [pane for pane in window.rate.findChildren(ScrollPane) if pane.isVisible()]
+    assert len(panes) == 2
+    for pane in panes:
+        inner = pane.widget()
+        assert inner is not None
+        assert inner.width() <= pane.viewport().width(), pane
 
 
 def test_models_lists_the_starter_checks_it_and_names_damage(window: Window, qtbot: QtBot, tmp_path: Path) -> None:

@@ -154,6 +154,9 @@ RATINGS_COLUMNS = (
         name="group", title="Group", description="Conversations that belong together; drawn together for intervals."
     ),
     Column(name="axis", title="Axis", description="Axis of the rubric."),
+    Column(name="expected", title="Expected", description="Sum of i p(i), from 1 to 5."),
+    Column(name="mode", title="Most probable", description="Score with the highest p; the lower one of equals."),
+    Column(name="entropy", title="Entropy", description="-sum p log p; 0 is sure, 1.609 is clueless.", unit="nats"),
     *(
         Column(
             name=f"p{score}",
@@ -162,9 +165,6 @@ RATINGS_COLUMNS = (
         )
         for score in range(1, 6)
     ),
-    Column(name="expected", title="Expected", description="Sum of i p(i), from 1 to 5."),
-    Column(name="mode", title="Most probable", description="Score with the highest p; the lower one of equals."),
-    Column(name="entropy", title="Entropy", description="-sum p log p; 0 is sure, 1.609 is clueless.", unit="nats"),
     Column(
         name="truncated_turns", title="Turns left out", description="Earliest turns that did not fit into the context."
     ),

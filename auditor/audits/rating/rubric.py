@@ -52,7 +52,6 @@ class Rubric(BaseModel):
                 return axis
         raise InputError(
             f"The rubric {self.name} has no such axis",
-            column="axes",
             value=name,
             fix=f"It has: {', '.join(axis.name for axis in self.axes)}.",
         )

@@ -34,6 +34,8 @@ class OverviewPanel(QWidget):
     -------
     new_case(), open_case(), try_sample(), show_run(object), resume_run(object)
         What the person wants; runs are given by their path.
+    verified(bool)
+        Every hash of the case was recomputed; whether all of them hold.
     """
 
     new_case = Signal()
@@ -41,6 +43,7 @@ class OverviewPanel(QWidget):
     try_sample = Signal()
     show_run = Signal(object)
     resume_run = Signal(object)
+    verified = Signal(bool)
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -200,6 +203,7 @@ class OverviewPanel(QWidget):
             self._session.asker.ask("verify", {"case": str(case.path)}, self._verified, self._tell)
 
     def _verified(self, found: dict[str, Any]) -> None:
+        self.verified.emit(bool(found["ok"]))
         if found["ok"]:
             self._tell(f"Verified: {found['links']} links, nothing differs. Head {found['head']}")
         else:

@@ -16,7 +16,7 @@ from auditor.runs.directory import RunDirectory
 from auditor.runs.executor import RunStatus
 
 #: Widths of the three parts in a wide and in a narrow panel; the middle one takes what is left.
-_WIDE, _SMALL = (330, 700, 310), (290, 400, 214)
+_WIDE, _SMALL = (330, 700, 310), (304, 400, 214)
 _NARROW_PX = 1100
 _SHOWN = (
     "id",
@@ -123,7 +123,8 @@ class RatePanel(QWidget):
             self.results.show_status(status)
 
     def run_over(self, path: Path) -> None:
-        """A run's worker is gone."""
+        """A run's worker is gone; what it took is known from now on."""
+        self.setup.refresh_cost()
         if path == self.shown_run and self._session.executor.status(path).state is RunState.DONE:
             self.results.show_finished(RunDirectory(path))
 

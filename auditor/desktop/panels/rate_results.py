@@ -12,7 +12,6 @@ from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QMenu,
-    QScrollArea,
     QTabWidget,
     QVBoxLayout,
     QWidget,
@@ -23,6 +22,7 @@ from auditor.desktop.session import Session
 from auditor.desktop.widgets.columns import Numbers, Texts, read_columns
 from auditor.desktop.widgets.detail import plain_label
 from auditor.desktop.widgets.figure import FigureCard
+from auditor.desktop.widgets.pane import ScrollPane
 from auditor.desktop.widgets.table import Table
 from auditor.errors import AuditorError
 from auditor.runs.contract import RunState
@@ -45,10 +45,10 @@ def live_columns() -> list[Numbers | Texts]:
         Numbers("row", "Row", "Record number in the input, from 1.", whole=True),
         Texts("group", "Group", "Conversations that belong together."),
         Texts("axis", "Axis", "Axis of the rubric."),
-        *shares,
         Numbers("expected", "Expected", "Sum of i p(i), from 1 to 5."),
         Numbers("mode", "Most probable", "Score with the highest p.", whole=True),
         Numbers("entropy", "Entropy, nats", "0 is sure, 1.609 is clueless."),
+        *shares,
         Numbers("truncated_turns", "Turns left out", "Earliest turns that did not fit into the context.", whole=True),
         Texts("explanation", "Explanation", "The judge's sentence after its score."),
     ]
@@ -72,6 +72,8 @@ class RateResults(QWidget):
         super().__init__(parent)
         self._session = session
         self.run: RunDirectory | None = None
+        self.state = plain_label(name="state")
+        self.state.hide()
         self.verdict = plain_label(_EMPTY, name="verdict")
         self.alert = plain_label(name="alert")
         self.alert.hide()
@@ -90,6 +92,7 @@ class RateResults(QWidget):
         card.setObjectName("verdictCard")
         inside = QVBoxLayout(card)
         inside.setContentsMargins(14, 12, 12, 12)
+        inside.addWidget(self.state)
         inside.addWidget(self.verdict)
         inside.addWidget(self.alert)
         below = QHBoxLayout()
@@ -103,12 +106,9 @@ class RateResults(QWidget):
         self._pictures = QWidget()
         self._pictures_layout = QVBoxLayout(self._pictures)
         self._pictures_layout.setContentsMargins(0, 0, 8, 0)
-        area = QScrollArea()
-        area.setWidgetResizable(True)
-        area.setWidget(self._pictures)
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
-        self.tabs.addTab(area, "Pictures")
+        self.tabs.addTab(ScrollPane(self._pictures), "Pictures")
         self.tabs.addTab(self.table, "Ratings")
         self.tabs.hide()
         layout = QVBoxLayout(self)
@@ -134,7 +134,7 @@ class RateResults(QWidget):
         self.run = run
         self._spring.hide()
         self.tabs.show()
-        for widget in (self.alert, self.facts, self.report, self.resume):
+        for widget in (self.state, self.alert, self.facts, self.report, self.resume):
             widget.hide()
         self._clear_pictures()
 
@@ -148,11 +148,12 @@ class RateResults(QWidget):
                 self.table.fit_columns()
         for event in events:
             if event["kind"] == "warning":
-                self.alert.setText(event["message"][:1].upper() + event["message"][1:] + ".")
+                self.alert.setText(event["message"])
                 self.alert.show()
 
     def show_status(self, status: RunStatus) -> None:
         """Say where an unfinished run stands."""
+        self._show_state(status.state.value)
         if status.state.is_live:
             words = status.message or "Working"
             done = f": {status.done:,} of {status.total:,} conversations so far" if status.total else ""
@@ -170,6 +171,7 @@ class RateResults(QWidget):
         except AuditorError as error:
             self.verdict.setText(str(error))
             return
+        self._show_state(findings["verdict"]["state"])
         self.verdict.setText(findings["verdict"]["sentence"])
         self.alert.setText("\n".join(caution["message"] for caution in findings["warnings"]))
         self.alert.setVisible(bool(findings["warnings"]))
@@ -183,6 +185,10 @@ class RateResults(QWidget):
         self.tabs.setCurrentIndex(0)
         self._ask_pictures()
         self._ask_table()
+
+    def _show_state(self, state: str) -> None:
+        self.state.setText(f"● {state[:1].upper()}{state[1:]}")
+        self.state.show()
 
     def _ask_pictures(self) -> None:
         if self.run is not None:
@@ -257,6 +263,6 @@ class RateResults(QWidget):
         """Say what to do."""
         self.run = None
         self.verdict.setText(_EMPTY)
-        for widget in (self.alert, self.facts, self.report, self.resume, self.tabs):
+        for widget in (self.state, self.alert, self.facts, self.report, self.resume, self.tabs):
             widget.hide()
         self._spring.show()

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtCore import QTimer, Signal
 from PySide6.QtWidgets import (
     QComboBox,
     QFileDialog,
@@ -13,7 +13,6 @@ from PySide6.QtWidgets import (
     QLabel,
     QPlainTextEdit,
     QPushButton,
-    QScrollArea,
     QSpinBox,
     QTableWidget,
     QTableWidgetItem,
@@ -27,6 +26,7 @@ from auditor.desktop.session import Session
 from auditor.desktop.widgets.detail import plain_label
 from auditor.desktop.widgets.dropzone import DropZone
 from auditor.desktop.widgets.form import Form
+from auditor.desktop.widgets.pane import ScrollPane
 from auditor.errors import AuditorError
 from auditor.models import ModelFile
 from auditor.resources import resource
@@ -35,7 +35,7 @@ _COST_DELAY_MS = 300
 _NOT_MAPPED = "(not in the file)"
 
 
-class RateSetup(QScrollArea):
+class RateSetup(QWidget):
     """Asks for everything a rating run needs.
 
     Signals
@@ -54,17 +54,13 @@ class RateSetup(QScrollArea):
         self._preview: dict[str, Any] | None = None
         self._models: dict[str, ModelFile] = {}
         self._fits = False
-        self.setWidgetResizable(True)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setMinimumWidth(272)
         inner = QWidget()
         self._layout = QVBoxLayout(inner)
         self._layout.setContentsMargins(14, 14, 14, 14)
-        self.setWidget(inner)
         self._build_input()
         self._build_model()
         self.form = Form(rating.Spec, {"model", "mapping"})
-        self.form.changed.connect(self._cost_later)
+        self.form.changed.connect(self.refresh_cost)
         self._layout.addWidget(_heading("Settings"))
         self._layout.addWidget(self.form)
         self.seed = QSpinBox()
@@ -74,9 +70,14 @@ class RateSetup(QScrollArea):
         seed_row.addRow("Seed of the bootstrap", self.seed)
         self._layout.addLayout(seed_row)
         self._layout.addStretch(1)
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.setSpacing(0)
+        whole.addWidget(ScrollPane(inner), 1)
+        whole.addWidget(self._footer())
         self._delay = QTimer(self, singleShot=True, interval=_COST_DELAY_MS)
         self._delay.timeout.connect(self._ask_cost)
-        session.case_changed.connect(self._cost_later)
+        session.case_changed.connect(self.refresh_cost)
 
     def _build_input(self) -> None:
         self._layout.addWidget(_heading("Conversations"))
@@ -116,22 +117,30 @@ class RateSetup(QScrollArea):
         self.model.setAccessibleName("Judge model")
         self.model.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.model.setMinimumContentsLength(10)
-        self.model.currentIndexChanged.connect(self._cost_later)
+        self.model.currentIndexChanged.connect(self.refresh_cost)
         self.model_words = plain_label(name="help")
         self.model_words.hide()
         self.rubric_words = plain_label("Rubric: the one that ships", name="help")
         choose = QPushButton("Another rubric…")
         choose.clicked.connect(self._choose_rubric)
+        for widget in (self.model, self.model_words, self.rubric_words, choose):
+            self._layout.addWidget(widget)
+
+    def _footer(self) -> QFrame:
+        # Cost and Run stay in view however far the settings are scrolled.
         self.cost = plain_label(name="help")
         self.run = QPushButton("Run")
         theme.set_icon(self.run, "run", on_accent=True)
         self.run.setObjectName("primary")
         self.run.setEnabled(False)
         self.run.clicked.connect(self.start)
-        for widget in (self.model, self.model_words):
-            self._layout.addWidget(widget)
-        for below in (self.rubric_words, choose, self.cost, self.run):
-            self._layout.addWidget(below)
+        footer = QFrame()
+        footer.setObjectName("footer")
+        layout = QVBoxLayout(footer)
+        layout.setContentsMargins(14, 8, 14, 12)
+        layout.addWidget(self.cost)
+        layout.addWidget(self.run)
+        return footer
 
     def refresh_models(self) -> None:
         """Read the library anew."""
@@ -149,7 +158,7 @@ class RateSetup(QScrollArea):
         self._model_problem("")
         if not models:
             self._model_problem("There is no model yet: add a GGUF file under Models.")
-        self._cost_later()
+        self.refresh_cost()
 
     def _model_problem(self, sentence: str) -> None:
         self.model_words.setText(sentence)
@@ -204,7 +213,7 @@ class RateSetup(QScrollArea):
         self.problems.setVisible(bool(found["problems"]))
         self._show_mapping(found["columns"], found["mapping"])
         self._enable()
-        self._cost_later()
+        self.refresh_cost()
 
     def _show_rows(self, rows: list[dict[str, str]]) -> None:
         self.rows.setVisible(bool(rows))
@@ -242,7 +251,8 @@ class RateSetup(QScrollArea):
     def _mapped(self) -> dict[str, str]:
         return {field: box.currentData() for field, box in self.mapping.items() if box.currentData()}
 
-    def _cost_later(self) -> None:
+    def refresh_cost(self) -> None:
+        """Ask anew what a run would cost, once changes pause."""
         self._delay.start()
 
     def _ask_cost(self) -> None:

@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
 
 from auditor.desktop import theme
 from auditor.desktop.widgets.detail import plain_label
+from auditor.desktop.widgets.pane import ElidedLabel
 from auditor.runs.clock import duration
 from auditor.runs.contract import RunState
 from auditor.runs.executor import RunStatus
@@ -29,8 +30,7 @@ class _Row(QWidget):
         super().__init__()
         self.setFixedHeight(_ROW_HEIGHT)
         self.name = plain_label(path.name, wrap=False)
-        self.words = plain_label(name="soft", wrap=False)
-        self.words.setTextInteractionFlags(Qt.TextInteractionFlag.NoTextInteraction)
+        self.words = ElidedLabel("soft")
         self.progress = QProgressBar()
         self.progress.setTextVisible(False)
         self.progress.setFixedWidth(180)

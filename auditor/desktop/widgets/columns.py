@@ -105,8 +105,9 @@ class Texts:
         return np.fromiter((place[text] for text in texts), dtype=np.float64, count=n)
 
     def rows_with(self, needle: str, n: int) -> list[int]:
-        """Rows whose text holds the needle, whatever the case of its letters."""
-        data, wanted = bytes(self.data).lower(), needle.lower().encode()
+        """Rows whose text holds the needle, whatever the case of its ASCII letters."""
+        # Bytes are lowered on both sides alike, so that what is outside ASCII is found as it was typed.
+        data, wanted = bytes(self.data).lower(), needle.encode().lower()
         found = []
         position = data.find(wanted)
         while position >= 0:

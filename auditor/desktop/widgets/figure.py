@@ -80,6 +80,7 @@ class FigureCard(QFrame):
         title = QLabel(picture["title"])
         title.setObjectName("heading")
         title.setTextFormat(Qt.TextFormat.PlainText)
+        title.setWordWrap(True)
         top = QHBoxLayout()
         top.addWidget(title, 1)
         for icon, words, callback in (
