@@ -138,7 +138,7 @@ def _audit(run: RunDirectory, spec: RunSpec, log: EventLog, presence: Presence) 
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"The setting is not possible: {first['msg']}", column=where, value=first["input"]) from error
+        raise InputError(f"The setting {where} is not possible: {first['msg']}", value=first["input"]) from error
     inputs = run.inputs()
     log.append("state", state=RunState.RUNNING, message="")
     context = RunContext(run, spec, log, presence)
