@@ -157,12 +157,23 @@ def _check_inputs(path: Path, links: list[Link], found: Verification) -> None:
             found.problems.append(f"inputs/{entry.name} does not belong into the case.")
 
 
-def _check_row(row: RunRow | None, link: Link, found: Verification) -> None:
+def _asked_at(run: RunDirectory) -> str | None:
+    try:
+        return run.spec().created
+    except RunError:
+        # Gone or changed, which is named where the runs are checked.
+        return None
+
+
+def _check_row(row: RunRow | None, link: Link, created: str | None, found: Verification) -> None:
     name = link.body["run"]
     if row is None:
         found.problems.append(f"Run {name} is in the chain, but not in the index.")
     elif link.kind == "run created" and (row.audit, row.inputs) != (link.body["audit"], link.body["inputs"]):
         found.problems.append(f"Run {name}: the index says something else of its audit or inputs.")
+    elif link.kind == "run created" and created is not None and row.created != created:
+        # Lists of earlier runs are ordered by it.
+        found.problems.append(f"Run {name}: the index says something else of when it was asked for.")
     elif link.kind == "run sealed" and row.sealed_link is None:
         found.notes.append(f"Run {name}: the index learns of its seal's link when the case is opened for writing.")
     elif link.kind == "run sealed" and (row.sealed_link, row.verdict) != (link.n, link.body["verdict"]):
@@ -199,7 +210,8 @@ def _check_index(path: Path, links: list[Link], found: Verification) -> None:
             elif record.linked_body() != link.body or record.kind != link.kind:
                 found.problems.append(f"Chain, line {link.n + 1}: the index says something else of this {link.kind}.")
         if link.kind in ("run created", "run sealed"):
-            _check_row(rows.get(str(link.body["run"])), link, found)
+            name = str(link.body["run"])
+            _check_row(rows.get(name), link, _asked_at(RunDirectory(path / "runs" / name)), found)
     for record in records.values():
         if record.link is not None:
             found.problems.append(f"The index holds a linked {record.kind} of {record.time} that is not in the chain.")

@@ -75,7 +75,16 @@ def test_a_rating_changed_in_the_index_is_named(finished_case: Path) -> None:
     assert any("says something else of this human rating" in problem for problem in verify(finished_case).problems)
 
 
-@pytest.mark.parametrize("change", ["verdict = 'all is well'", "inputs = '{}'", "audit = 'other'", "sealed_link = 1"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        "verdict = 'all is well'",
+        "inputs = '{}'",
+        "audit = 'other'",
+        "sealed_link = 1",
+        "created = '2030-01-01T00:00:00Z'",
+    ],
+)
 def test_what_the_index_says_of_a_run_is_checked(finished_case: Path, change: str) -> None:
     import sqlite3
 
