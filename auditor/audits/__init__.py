@@ -5,6 +5,7 @@ An audit is a module (or object) with the attributes of `Audit`, announced under
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -102,12 +103,48 @@ class Picture:
     data: "pa.Table"
 
 
+@dataclass(frozen=True)
+class PeopleFound:
+    """How a run's results stand beside what people said of the same units.
+
+    An audit whose units people judge has one more door, which is optional and looked up by name::
+
+        def beside_people(findings, tables, records, theme) -> PeopleFound
+
+    `records` are the human ratings of the run that hold in its case; the same records, findings and tables give the
+    same answer on every machine (random draws start from the run's seed).
+
+    Attributes
+    ----------
+    sentences : tuple of str
+        What came out, in words; the first one says it all.
+    headers : tuple of str
+        Of every table.
+    tables : Mapping of str to tuple of tuple of str
+        Caption -> rows, as they are printed on the screen and in the report.
+    notes : tuple of str
+        What a reader must know: what was left out and why, how it was computed.
+    queue : tuple of Mapping
+        Units in the order in which they deserve a second look, each with `place`, its row of the results table from 0.
+    pictures : tuple of Picture
+    """
+
+    sentences: tuple[str, ...]
+    headers: tuple[str, ...]
+    tables: Mapping[str, tuple[tuple[str, ...], ...]]
+    notes: tuple[str, ...]
+    queue: tuple[Mapping[str, Any], ...]
+    pictures: tuple[Picture, ...]
+
+
 class Context(Protocol):
     """What a run offers to an audit. `auditor.runs` implements it; a notebook uses `MemoryContext`."""
 
     seed: int
     artefacts: Path
     checkpoints: Path
+    #: Folder for what can be computed again, shared by the runs of a case; may be emptied at any time.
+    cache: Path
 
     def progress(self, done: int, total: int | None, message: str = "") -> None:
         """Report how far the run is, in the audit's units. Throttled by the implementation."""
@@ -123,6 +160,9 @@ class Context(Protocol):
 
     def save_table(self, info: TableInfo, batches: "Iterable[pa.RecordBatch]", schema: "pa.Schema") -> None:
         """Write a finished table from its batches, atomically."""
+
+    def table(self, name: str) -> Path:
+        """The Parquet file of a table that was saved."""
 
     def warning(self, code: str, message: str, count: int = 1) -> None:
         """Show a warning while the run goes on. The audit counts it in its findings itself."""
@@ -157,6 +197,11 @@ class Audit(Protocol):
 
     def unit(self, file: InputFile, options: Mapping[str, Any], row: int) -> list[tuple[str, str]]:
         """One unit of the first input role, to look at: (heading, plain text) pairs; `options` is the spec's fields."""
+
+    def units(
+        self, file: InputFile, options: Mapping[str, Any], rows: AbstractSet[int]
+    ) -> Iterator[tuple[int, list[tuple[str, str]]]]:
+        """Several units, (row, parts) in the order of the file; rows that hold none are left out."""
 
     def pictures(self, findings: Any, tables: Mapping[str, Path], theme: str) -> Iterator[Picture]:
         """Draw the findings; `theme` is "light" or "dark"; `tables` maps table name -> Parquet path."""

@@ -40,6 +40,7 @@ class MemoryContext:
         self.seed = seed
         self.artefacts = self._folder / "artefacts"
         self.checkpoints = self._folder / "checkpoints"
+        self.cache = self._folder / "cache"
         for path in (self.artefacts, self.checkpoints):
             path.mkdir(parents=True, exist_ok=True)
         self.tables: dict[str, pa.Table] = {}
@@ -70,9 +71,13 @@ class MemoryContext:
         self.tables[info.name] = table
         pq.write_table(table, self._folder / f"{info.name}.parquet")
 
+    def table(self, name: str) -> Path:
+        """The file of a finished table."""
+        return self._folder / f"{name}.parquet"
+
     def table_files(self) -> dict[str, Path]:
         """Finished tables as files, name -> Parquet."""
-        return {name: self._folder / f"{name}.parquet" for name in self.tables}
+        return {name: self.table(name) for name in self.tables}
 
     def warning(self, code: str, message: str, count: int = 1) -> None:
         """Keep a warning."""

@@ -22,6 +22,7 @@ _TOP_LEVEL = {
     "inputs",
     "runs",
     "reports",
+    "cache",
 }
 
 

@@ -1,13 +1,17 @@
 """llama.cpp as a scorer of label tokens. Imported by worker processes only: native code may take its process along.
 
-Layout in the cache: sequence 0 holds the shared prefix, sequence 1 a copy of it with the body, sequence 2 a copy
-of both with one suffix. The cache is unified, because a partial copy between split streams aborts the process.
-Batch sizes and threads are fixed for a run and recorded, so that a score depends on its own tokens alone.
+Layout in the cache: every sequence begins with the shared prefix, decoded once. The prompts of a batch (see
+`auditor.models.tree`) take sequences 1, 2, ...; a token that several prompts share is decoded once and belongs to all
+of them. One sequence keeps what a batch hands on to the next. The cache is unified, because a partial copy between
+split streams aborts the process. A segment begins with an emptied cache into which the prefix is put back, so that its
+numbers depend on nothing that was computed before. Settings are fixed for a run and recorded.
 """
 
 import ctypes
 import os
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, pairwise
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,29 +21,48 @@ from numpy.typing import NDArray
 
 from auditor.errors import ModelError
 from auditor.files import sha256_of
+from auditor.models import vocabulary
+from auditor.models.batch_plan import MAX_LEAVES, TALKING_LEAVES, BatchPlan, candidates, cells
 from auditor.models.file import ModelFile
+from auditor.models.native_batch import Tokens, in_sequence, joined, native
+from auditor.models.speech import Speaker
+from auditor.models.tree import Batch
 
-N_BATCH = 512
-_PREFIX, _BODY, _SUFFIX = 0, 1, 2
-_LOG_LINES = 40
+_PREFIX, _FIRST_LEAF = 0, 1
 #: llama.cpp's own constant for "to the end".
 _END = -1
 _ALL_LAYERS = 999
+#: Scores of another version are not reused.
+ENGINE = f"llama-cpp-python {llama_cpp.__version__}"
+
+
+#: What llama.cpp said last. Its log is one for the whole process, and it keeps the callback without owning it.
+_SAID: deque[str] = deque(maxlen=2000)
+_ON_LOG = llama_cpp.llama_log_callback(lambda _level, text, _data: _SAID.append(text.decode(errors="replace").rstrip()))
 
 
 class LabelScorer:
-    """Reads the logits of a few label tokens after prefix + body + suffix.
+    """Reads the logits of a few label tokens at the end of prompts.
 
     Parameters
     ----------
     model : ModelFile
         The file; its SHA-256 is recomputed before it is loaded.
     n_ctx : int
-        Positions of the context, tokens.
-    n_threads : int, optional
-        Threads of the processor; the number of physical cores if not given.
+        Longest prompt, tokens, with what is said after it.
+    plan : BatchPlan, optional
+        How prompts are cut into batches; the first candidate if not given.
+    talk : int
+        Tokens that may follow a prompt when it is continued with a sentence; 0 if none is.
     check : bool
         Recompute the hash. Only a caller that has just done so may leave it out.
+
+    Attributes
+    ----------
+    decoded : int
+        Tokens decoded so far.
+    max_leaves : int
+        Prompts that a batch may hold.
 
     Raises
     ------
@@ -47,251 +70,291 @@ class LabelScorer:
         If the file is gone or has changed, or llama.cpp refuses it.
     """
 
-    def __init__(self, model: ModelFile, *, n_ctx: int, n_threads: int | None = None, check: bool = True) -> None:
+    def __init__(
+        self, model: ModelFile, *, n_ctx: int, plan: BatchPlan | None = None, talk: int = 0, check: bool = True
+    ) -> None:
         self._model: Any = None
         self._context: Any = None
-        self._batch: Any = None
-        self._lines: list[str] = []
+        self._devices: list[str] = []
         self._prefix: tuple[int, ...] = ()
-        self._file = model
-        self._n_ctx = n_ctx
-        self._n_threads = n_threads or _physical_cores()
+        self._prefix_state: Any = None
+        self.file = model
+        self._n_ctx, self._talk = n_ctx, talk
+        self.max_leaves = TALKING_LEAVES if talk else MAX_LEAVES
+        self._carry = self.max_leaves + 1
+        self.decoded = 0
         if not model.path.is_file():
             raise ModelError(f"The file of model {model.name} is gone: {model.path}.")
         if check and sha256_of(model.path) != model.sha256:
             raise ModelError(f"The file of model {model.name} has changed since it was added: {model.path}.")
-        # llama.cpp keeps the callback without owning it: it lives as long as this object.
-        self._on_log = llama_cpp.llama_log_callback(self._log)
-        llama_cpp.llama_log_set(self._on_log, ctypes.c_void_p(0))
+        llama_cpp.llama_log_set(_ON_LOG, ctypes.c_void_p(0))
         llama_cpp.llama_backend_init()
         try:
             self._load()
+            self.use(plan or candidates(on_gpu=self.on_gpu)[0])
         except BaseException:
             self.close()
             raise
 
-    def _log(self, _level: int, text: bytes, _data: object) -> None:
-        self._lines.append(text.decode(errors="replace").rstrip())
-        del self._lines[:-_LOG_LINES]
-
     def _load(self) -> None:
         parameters = llama_cpp.llama_model_default_params()
         parameters.n_gpu_layers = _ALL_LAYERS if llama_cpp.llama_supports_gpu_offload() else 0
-        self._model = llama_cpp.llama_model_load_from_file(os.fsencode(self._file.path), parameters)
+        _SAID.clear()
+        self._model = llama_cpp.llama_model_load_from_file(os.fsencode(self.file.path), parameters)
+        self._devices = [line.partition("using device")[2].strip() for line in _SAID if "using device" in line]
         if not self._model:
             raise self._failure("llama.cpp cannot load it")
         self._vocabulary = llama_cpp.llama_model_get_vocab(self._model)
+
+    def use(self, plan: BatchPlan) -> None:
+        """Make a context for a plan; what was held is forgotten.
+
+        Raises
+        ------
+        ModelError
+            If llama.cpp cannot make it, for example for want of memory.
+        """
+        self._free_context()
+        self.plan = plan
         settings = llama_cpp.llama_context_default_params()
-        settings.n_ctx = self._n_ctx
-        settings.n_batch = settings.n_ubatch = N_BATCH
-        settings.n_seq_max = 3
-        settings.n_threads = settings.n_threads_batch = self._n_threads
+        settings.n_ctx = cells(self._n_ctx, plan.capacity, leaves=self.max_leaves, talk=self._talk)
+        settings.n_batch = settings.n_ubatch = plan.n_ubatch
+        settings.n_seq_max = self.max_leaves + 2
+        settings.n_threads = settings.n_threads_batch = plan.n_threads
+        settings.flash_attn_type = (
+            llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED
+            if plan.flash_attention
+            else llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        )
         settings.kv_unified = True
         settings.no_perf = True
         self._context = llama_cpp.llama_init_from_model(self._model, settings)
         if not self._context:
-            raise self._failure(f"llama.cpp cannot make a context of {self._n_ctx:,} tokens for it")
+            raise self._failure(f"llama.cpp cannot make a context of {settings.n_ctx:,} tokens for it")
         self._memory = llama_cpp.llama_get_memory(self._context)
-        self._batch = llama_cpp.llama_batch_init(N_BATCH, 0, 1)
 
     def _failure(self, problem: str) -> ModelError:
-        said = next((line for line in reversed(self._lines) if line), "")
-        return ModelError(f"The model {self._file.name} failed: {problem}" + (f" ({said[:300]})." if said else "."))
+        said = next((line for line in reversed(_SAID) if line), "")
+        return ModelError(f"The model {self.file.name} failed: {problem}" + (f" ({said[:300]})." if said else "."))
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether layers were offloaded to a graphics processor."""
+        return bool(self._devices)
+
+    @property
+    def processor(self) -> str:
+        """What computes, whatever the plan."""
+        return "; ".join(dict.fromkeys(self._devices)) or _features()
 
     @property
     def device(self) -> str:
         """What computes, as llama.cpp reports it."""
-        if llama_cpp.llama_supports_gpu_offload():
-            return f"GPU through llama.cpp; {_features()}"
-        return f"CPU, {self._n_threads} threads; {_features()}"
+        if self.on_gpu:
+            return f"{self.processor}, all layers offloaded; {_features()}"
+        return f"CPU, {self.plan.n_threads} threads; {self.processor}"
 
     @property
     def settings(self) -> dict[str, Any]:
         """Everything a score depends on beside its tokens."""
         return {
-            "layout": "prefix once, body on a copy, each suffix on a copy",
+            "engine": ENGINE,
+            "layout": "prefix once, tree of prompts, what is shared is decoded once",
             "n_ctx": self._n_ctx,
-            "n_batch": N_BATCH,
-            "n_threads": self._n_threads,
+            "max_leaves": self.max_leaves,
+            **self.plan.model_dump(),
             "kv_cache": "float16, unified",
         }
 
     @property
+    def n_tokens(self) -> int:
+        """Size of the vocabulary."""
+        return int(llama_cpp.llama_vocab_n_tokens(self._vocabulary))
+
+    @property
     def chat_template(self) -> str | None:
         """The chat template stored in the file, a Jinja text, or None."""
-        found = llama_cpp.llama_model_chat_template(self._model, None)
-        return found.decode() if found else None
+        return vocabulary.chat_template_of(self._model)
 
     @property
     def bos(self) -> str:
         """Text of the token that begins a prompt."""
-        return self._text_of(llama_cpp.llama_vocab_bos(self._vocabulary))
+        return vocabulary.spelling_of(self._vocabulary, llama_cpp.llama_vocab_bos(self._vocabulary))
 
     @property
     def eos(self) -> str:
         """Text of the token that ends a turn."""
-        return self._text_of(llama_cpp.llama_vocab_eos(self._vocabulary))
-
-    def _text_of(self, token: int) -> str:
-        if token < 0:
-            return ""
-        found = llama_cpp.llama_vocab_get_text(self._vocabulary, token)
-        return found.decode(errors="replace") if found else ""
+        return vocabulary.spelling_of(self._vocabulary, llama_cpp.llama_vocab_eos(self._vocabulary))
 
     def tokenize(self, text: str, *, special: bool, begin: bool = False) -> list[int]:
-        """Token ids of a text.
+        """Token ids of a text; see `auditor.models.vocabulary.tokenize`."""
+        return vocabulary.tokenize(self._vocabulary, text, special=special, begin=begin)
 
-        Parameters
-        ----------
-        special : bool
-            Whether spellings of special tokens become those tokens. False for anything that comes from data.
-        begin : bool
-            Put the token that begins a prompt in front, where the vocabulary asks for one and the text has none.
-        """
-        data = text.encode()
-        room = len(data) + 8
-        tokens = (llama_cpp.llama_token * room)()
-        count = llama_cpp.llama_tokenize(self._vocabulary, data, len(data), tokens, room, False, special)
-        if count < 0:
-            raise self._failure("its tokenizer refused a text")
-        found = list(tokens[:count])
-        bos = llama_cpp.llama_vocab_bos(self._vocabulary)
-        if begin and llama_cpp.llama_vocab_get_add_bos(self._vocabulary) and found[:1] != [bos]:
-            found.insert(0, bos)
-        return found
+    def hold(self, prefix: Sequence[int]) -> None:
+        """Decode what all prompts that follow begin with; nothing is kept of another prefix."""
+        if tuple(prefix) == self._prefix:
+            return
+        self._forget_prefix()
+        llama_cpp.llama_memory_clear(self._memory, True)
+        self._decode(in_sequence(prefix, 0, _PREFIX, last_is_wanted=False))
+        size = llama_cpp.llama_state_seq_get_size(self._context, _PREFIX)
+        state = (ctypes.c_uint8 * size)()
+        if llama_cpp.llama_state_seq_get_data(self._context, state, size, _PREFIX) != size:
+            raise self._failure("the state of its prefix cannot be kept")
+        self._prefix, self._prefix_state = tuple(prefix), state
+
+    def prefill(self, tokens: Sequence[int]) -> None:
+        """Decode a plain prompt and forget everything: what the machine can do at best, for measuring."""
+        self._forget_prefix()
+        llama_cpp.llama_memory_clear(self._memory, True)
+        self._decode(in_sequence(tokens, 0, _PREFIX, last_is_wanted=True))
+
+    def _begin_segment(self) -> None:
+        """Empty the cache but for the prefix, always in the same cells."""
+        llama_cpp.llama_memory_clear(self._memory, True)
+        state = self._prefix_state
+        if not llama_cpp.llama_state_seq_set_data(self._context, state, len(state), _PREFIX):
+            self._forget_prefix()
+            raise self._failure("the state of its prefix cannot be restored")
+        for sequence in range(_FIRST_LEAF, self._carry + 1):
+            self._copy(_PREFIX, sequence, 0, _END)
 
     def scores(
-        self, prefix: Sequence[int], body: Sequence[int], suffixes: Sequence[Sequence[int]], labels: Sequence[int]
-    ) -> NDArray[np.float32]:
-        """Logits of the label tokens after each suffix.
+        self, all_batches: Iterable[Batch], labels: Sequence[int]
+    ) -> Iterator[tuple[Batch, NDArray[np.float32]]]:
+        """Logits of the label tokens at the end of each prompt, batch by batch.
+
+        Until the next batch is asked for, the prompts of a batch can be continued with `say`.
 
         Parameters
         ----------
-        prefix, body : sequence of int
-            Tokens shared by all calls, and by all suffixes of this call.
-        suffixes : sequence of sequences of int
-            Each non-empty.
+        all_batches : iterable of Batch
+            As `auditor.models.tree.batches` cuts them, in their order from the beginning of a segment on; the prefix
+            is held.
         labels : sequence of int
             Token ids whose logits are read.
 
-        Returns
-        -------
-        ndarray of shape (n_suffixes, n_labels)
+        Yields
+        ------
+        batch, ndarray of shape (n_leaves, n_labels)
 
         Raises
         ------
         ModelError
-            If the tokens exceed the context or llama.cpp cannot decode them.
+            If a prompt exceeds the context or llama.cpp cannot decode it.
         """
-        longest = max(len(suffix) for suffix in suffixes)
-        if len(prefix) + len(body) + longest > self._n_ctx:
-            raise ModelError(f"A prompt of {len(prefix) + len(body) + longest:,} tokens exceeds {self._n_ctx:,}.")
-        self._hold_prefix(prefix)
-        result = np.empty((len(suffixes), len(labels)), dtype=np.float32)
-        try:
-            self._copy(_PREFIX, _BODY)
-            self._decode(body, len(prefix), _BODY, want_logits=False)
-            for row, suffix in enumerate(suffixes):
-                self._copy(_BODY, _SUFFIX)
-                logits = self._decode(suffix, len(prefix) + len(body), _SUFFIX, want_logits=True)
-                result[row] = [logits[label] for label in labels]
-                self._remove(_SUFFIX)
-        finally:
-            self._remove(_SUFFIX)
-            self._remove(_BODY)
+        if not self._prefix:
+            raise ModelError(f"The model {self.file.name} was asked for scores before it held a prefix.")
+        begin = len(self._prefix)
+        for batch, following in pairwise(chain(all_batches, [None])):
+            assert batch is not None
+            if batch.begins_segment:
+                self._begin_segment()
+            for leaf, common in enumerate(batch.carry):
+                if common:
+                    self._copy(self._carry, _FIRST_LEAF + leaf, begin, begin + int(common))
+            yield batch, self._scores_of(batch, labels)
+            self._forget(self._carry)
+            if following is not None and not following.begins_segment:
+                last = _FIRST_LEAF + len(batch.leaves) - 1
+                self._copy(last, self._carry, begin, begin + int(following.carry[0]))
+            for leaf in range(len(batch.leaves)):
+                self._forget(_FIRST_LEAF + leaf)
+
+    def _scores_of(self, batch: Batch, labels: Sequence[int]) -> NDArray[np.float32]:
+        longest = len(self._prefix) + int(batch.positions.max()) + 1
+        if longest + self._talk > self._n_ctx:
+            raise ModelError(f"A prompt of {longest:,} tokens exceeds {self._n_ctx - self._talk:,}.")
+        wanted = np.zeros(len(batch.tokens), bool)
+        wanted[batch.ends] = True
+        positions = batch.positions + len(self._prefix)
+        tokens = Tokens(batch.tokens, positions, batch.first + _FIRST_LEAF, batch.last + _FIRST_LEAF, wanted)
+        rows = []
+        for place in self._decoded(tokens):
+            logits = llama_cpp.llama_get_logits_ith(self._context, place)
+            rows.append([logits[label] for label in labels])
+        # Wanted tokens come in the order of the batch; a leaf's place in it may be another.
+        result = np.array(rows, np.float32)[np.searchsorted(np.flatnonzero(wanted), batch.ends)]
         if not np.isfinite(result).all():
             raise self._failure("it gave logits that are no numbers")
         return result
 
-    def generate(self, prefix: Sequence[int], rest: Sequence[int], *, grammar: str, max_tokens: int) -> str:
-        """The most likely continuation that a grammar allows (greedy, so the same every time).
+    def say(self, batch: Batch, begun: Sequence[Sequence[int]], *, grammar: str) -> list[str]:
+        """Continue every prompt of the batch that was scored last with the most likely text that a grammar allows.
+
+        Greedy, so the same every time. All prompts go on together, a token of each in every step.
 
         Parameters
         ----------
-        prefix, rest : sequence of int
-            The prompt; `prefix` as in `scores`.
+        begun : sequence of sequences of int, one a leaf
+            Tokens that follow the prompt before the text begins; empty for a prompt that is not continued.
         grammar : str
             GBNF with a rule ``root``.
-        max_tokens : int
-            The text is cut there if the grammar has not ended it.
+
+        Returns
+        -------
+        list of str
+            A text for each leaf, cut where `talk` tokens are used up; empty where nothing was asked.
         """
-        if len(prefix) + len(rest) + max_tokens > self._n_ctx:
-            raise ModelError("There is no room in the context for an explanation: raise n_ctx.")
-        sampler = llama_cpp.llama_sampler_chain_init(llama_cpp.llama_sampler_chain_default_params())
-        rule = llama_cpp.llama_sampler_init_grammar(self._vocabulary, grammar.encode(), b"root")
-        if not rule:
-            llama_cpp.llama_sampler_free(sampler)
-            raise self._failure("llama.cpp refused the grammar of explanations")
-        llama_cpp.llama_sampler_chain_add(sampler, rule)
-        llama_cpp.llama_sampler_chain_add(sampler, llama_cpp.llama_sampler_init_greedy())
-        pieces = bytearray()
-        self._hold_prefix(prefix)
-        try:
-            self._copy(_PREFIX, _BODY)
-            position = len(prefix)
-            tokens = list(rest)
-            for _ in range(max_tokens):
-                self._decode(tokens, position, _BODY, want_logits=True)
-                position += len(tokens)
-                token = llama_cpp.llama_sampler_sample(sampler, self._context, -1)
-                if llama_cpp.llama_vocab_is_eog(self._vocabulary, token):
-                    break
-                pieces += self._piece(token)
-                tokens = [token]
-        finally:
-            self._remove(_BODY)
-            llama_cpp.llama_sampler_free(sampler)
-        return pieces.decode(errors="replace").strip()
+        ends = batch.positions[batch.ends] + 1 + len(self._prefix)
+        with Speaker(self._context, self._vocabulary, grammar, len(batch.leaves)) as speaker:
+            asked = [place for place, tokens in enumerate(begun) if len(tokens)]
+            following = {place: list(begun[place]) for place in asked}
+            used = dict.fromkeys(asked, 0)
+            while following:
+                places = list(following)
+                parts = [
+                    in_sequence(following[p], int(ends[p]) + used[p], _FIRST_LEAF + p, last_is_wanted=True)
+                    for p in places
+                ]
+                found = self._decoded(joined(parts))
+                said = [speaker.next(place, at) for place, at in zip(places, found, strict=True)]
+                for place, part, token in zip(places, parts, said, strict=True):
+                    used[place] += len(part)
+                    if token is None or used[place] >= self._talk:
+                        del following[place]
+                    else:
+                        following[place] = [token]
+            return [speaker.text(place) for place in range(len(batch.leaves))]
 
-    def _piece(self, token: int) -> bytes:
-        buffer = ctypes.create_string_buffer(256)
-        count = llama_cpp.llama_token_to_piece(self._vocabulary, token, buffer, len(buffer), 0, False)
-        return buffer.raw[: max(count, 0)]
+    def _copy(self, source: int, target: int, begin: int, end: int) -> None:
+        llama_cpp.llama_memory_seq_cp(self._memory, source, target, begin, end)
 
-    def _hold_prefix(self, prefix: Sequence[int]) -> None:
-        if tuple(prefix) == self._prefix:
-            return
-        llama_cpp.llama_memory_clear(self._memory, True)
-        self._prefix = ()
-        self._decode(prefix, 0, _PREFIX, want_logits=False)
-        self._prefix = tuple(prefix)
+    def _forget(self, sequence: int) -> None:
+        """Everything of a sequence but the prefix."""
+        llama_cpp.llama_memory_seq_rm(self._memory, sequence, len(self._prefix), _END)
 
-    def _copy(self, source: int, target: int) -> None:
-        llama_cpp.llama_memory_seq_cp(self._memory, source, target, _END, _END)
+    def _decode(self, tokens: Tokens) -> None:
+        for _ in self._decoded(tokens):
+            pass
 
-    def _remove(self, sequence: int) -> None:
-        llama_cpp.llama_memory_seq_rm(self._memory, sequence, _END, _END)
-
-    def _decode(self, tokens: Sequence[int], start: int, sequence: int, *, want_logits: bool) -> Any:
-        for offset in range(0, len(tokens), N_BATCH):
-            part = tokens[offset : offset + N_BATCH]
-            is_last = offset + len(part) == len(tokens)
-            self._batch.n_tokens = len(part)
-            for i, token in enumerate(part):
-                self._batch.token[i] = token
-                self._batch.pos[i] = start + offset + i
-                self._batch.n_seq_id[i] = 1
-                self._batch.seq_id[i][0] = sequence
-                self._batch.logits[i] = want_logits and is_last and i == len(part) - 1
-            code = llama_cpp.llama_decode(self._context, self._batch)
+    def _decoded(self, tokens: Tokens) -> Iterator[int]:
+        """Decode; yields the places in llama.cpp's batch where logits are wanted, to be read before the next one."""
+        for begin in range(0, len(tokens), self.plan.n_ubatch):
+            part = tokens.part(begin, begin + self.plan.n_ubatch)
+            batch, _arrays = native(part)
+            code = llama_cpp.llama_decode(self._context, batch)
             if code != 0:
-                self._prefix = ()
+                self._forget_prefix()
                 raise self._failure(f"decoding stopped with code {code}")
-        return llama_cpp.llama_get_logits_ith(self._context, -1) if want_logits else None
+            self.decoded += len(part)
+            yield from map(int, np.flatnonzero(part.wanted))
+
+    def _forget_prefix(self) -> None:
+        self._prefix, self._prefix_state = (), None
+
+    def _free_context(self) -> None:
+        self._forget_prefix()
+        if self._context:
+            llama_cpp.llama_free(self._context)
+            self._context = None
 
     def close(self) -> None:
         """Free the model. The object cannot be used afterwards."""
-        if self._batch is not None:
-            llama_cpp.llama_batch_free(self._batch)
-            self._batch = None
-        frees: list[tuple[str, Callable[[Any], None]]] = [
-            ("_context", llama_cpp.llama_free),
-            ("_model", llama_cpp.llama_model_free),
-        ]
-        for name, free in frees:
-            if getattr(self, name):
-                free(getattr(self, name))
-                setattr(self, name, None)
+        self._free_context()
+        if self._model:
+            llama_cpp.llama_model_free(self._model)
+            self._model = None
 
     def __enter__(self) -> Self:
         return self
@@ -300,12 +363,6 @@ class LabelScorer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _physical_cores() -> int:
-    import psutil
-
-    return psutil.cpu_count(logical=False) or os.cpu_count() or 1
 
 
 def _features() -> str:

@@ -3,6 +3,7 @@
 import secrets
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from auditor.audits.findings import TableInfo
@@ -28,6 +29,7 @@ class RunContext:
         self.seed = spec.seed
         self.artefacts = run.artefacts
         self.checkpoints = run.checkpoints
+        self.cache = run.cache
         self._reported = 0.0
         self._message = ""
 
@@ -55,7 +57,7 @@ class RunContext:
         """Write ``tables/<name>.parquet`` atomically; the same rows give the same bytes."""
         import pyarrow.parquet as pq
 
-        target = self._run.tables / f"{info.name}.parquet"
+        target = self.table(info.name)
         # Beside the run's sealed folders, so that a part left by a kill is never taken for a table.
         partial = self._run.live / f"{info.name}.{secrets.token_hex(4)}.part"
         try:
@@ -66,6 +68,10 @@ class RunContext:
         finally:
             partial.unlink(missing_ok=True)
         sync_folder(self._run.tables)
+
+    def table(self, name: str) -> Path:
+        """The Parquet file of a table."""
+        return self._run.tables / f"{name}.parquet"
 
     def warning(self, code: str, message: str, count: int = 1) -> None:
         """Write a warning event."""

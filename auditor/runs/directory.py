@@ -65,6 +65,11 @@ class RunDirectory:
         return self.path / "checkpoints"
 
     @property
+    def cache(self) -> Path:
+        """Folder for what can be computed again: beside ``runs`` in a case, so that all its runs share it."""
+        return self.path.parents[1] / "cache" if self.path.parent.name == "runs" else self.live / "cache"
+
+    @property
     def live(self) -> Path:
         """Folder of the working processes: heartbeat, requests, standard error. Gone when the run is sealed."""
         return self.path / "live"

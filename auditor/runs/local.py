@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from auditor.errors import RunError
+from auditor.errors import SIGNALS, RunError
 from auditor.runs import live
 from auditor.runs.contract import RunState
 from auditor.runs.directory import RunDirectory
@@ -18,16 +18,6 @@ from auditor.runs.executor import RunStatus
 _POLL_SECONDS = 0.05
 _TERMINATE_SECONDS = 3.0
 _GONE = "The worker is gone: it was killed, or the machine was switched off. What was flushed is kept."
-#: What the end of a process by a signal usually means to the person in front of it.
-_SIGNALS = {
-    "SIGKILL": "it was killed, often because memory ran out",
-    "SIGSEGV": "it crashed in native code, often because of the model file",
-    "SIGBUS": "it crashed while reading memory-mapped data: the disk may be full or the model file was cut short",
-    "SIGILL": "this build of llama.cpp uses instructions that this processor lacks",
-    "SIGABRT": "native code gave up, often because of the model file",
-    "SIGFPE": "native code divided by zero, often because of the model file",
-    "SIGTERM": "it was asked to end",
-}
 
 
 class LocalExecutor:
@@ -159,7 +149,7 @@ def _why(run: RunDirectory, code: int | None) -> str:
         return _GONE
     if code < 0:
         name = signal.Signals(-code).name
-        return f"The worker ended: {_SIGNALS.get(name, f'it got the signal {name}')}. What was flushed is kept."
+        return f"The worker ended: {SIGNALS.get(name, f'it got the signal {name}')}. What was flushed is kept."
     try:
         said = live.stderr_file(run).read_bytes()[-4000:].decode(errors="replace").strip().splitlines()
     except OSError:

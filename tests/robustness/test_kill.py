@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -54,11 +55,13 @@ def test_twenty_kills_end_with_the_table_of_an_uninterrupted_run(tmp_path: Path,
         expected = (whole.tables / "ratings.parquet").read_bytes()
         kills = 0
         while kills < _KILLS:
+            # Nothing is to be had from an earlier run.
+            shutil.rmtree(case.path / "cache")
             run = new_run(case, starter_model, 10)
             executor.start(run.path)
             rows = 0
             while kills < _KILLS and not run.seal_file.exists():
-                time.sleep(generator.uniform(0.1, 3.5))
+                time.sleep(generator.uniform(0.5, 6.0))
                 if not kill_worker(executor, run):
                     break
                 kills += 1

@@ -13,11 +13,12 @@ In a notebook::
     findings = rating.run(rating.Spec(), {"conversations": InputFile(file, file.name, sha256_of(file))}, context)
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from auditor.audits import Context, InputFile, InputRole, ModelRole, Picture, Preview
+from auditor.audits import Context, InputFile, InputRole, ModelRole, PeopleFound, Picture, Preview
 from auditor.audits.rating.spec import RatingSpec as Spec
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Spec",
+    "beside_people",
     "input_roles",
     "methods",
     "model_roles",
@@ -35,6 +37,7 @@ __all__ = [
     "run",
     "title",
     "unit",
+    "units",
 ]
 
 name = "rating"
@@ -57,6 +60,13 @@ input_roles = (
         title="Rubric",
         description="A TOML file with one text per score level per axis; the rubric that ships if none is given.",
         endings=(".toml",),
+        required=False,
+    ),
+    InputRole(
+        name="humans",
+        title="Human ratings",
+        description="A CSV with the columns conversation_id, axis, rater, score (and note, if there is one).",
+        endings=(".csv",),
         required=False,
     ),
 )
@@ -87,11 +97,30 @@ def unit(file: InputFile, options: Mapping[str, Any], row: int) -> list[tuple[st
     return [(turn.role, turn.text) for turn in found.turns]
 
 
+def units(
+    file: InputFile, options: Mapping[str, Any], rows: AbstractSet[int]
+) -> Iterator[tuple[int, list[tuple[str, str]]]]:
+    """The turns of several conversations."""
+    from auditor.audits.rating import inputs
+
+    for found in inputs.conversations_at(file, options.get("mapping") or {}, rows):
+        yield found.row, [(turn.role, turn.text) for turn in found.turns]
+
+
 def pictures(findings: "RatingFindings", tables: Mapping[str, Path], theme: str) -> Iterator[Picture]:
     """Draw the findings; see `auditor.audits.rating.figures`."""
     from auditor.audits.rating.figures import pictures as draw
 
     return draw(findings, tables, theme)
+
+
+def beside_people(
+    findings: "RatingFindings", tables: Mapping[str, Path], records: Sequence[Any], theme: str
+) -> PeopleFound:
+    """How the run's ratings stand beside those of people; see `auditor.audits.rating.judgements`."""
+    from auditor.audits.rating.judgements import beside_people as compare
+
+    return compare(findings, tables, records, theme)
 
 
 def methods(findings: "RatingFindings") -> list[tuple[str, str]]:

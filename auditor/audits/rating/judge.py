@@ -1,13 +1,13 @@
-"""The judge: a model that rates a conversation on every axis of a rubric.
+"""The judge: a model that rates conversations on every axis of a rubric, many at a time.
 
-A score is read, not generated: the logits of the five digit tokens after "Rating:" give p(1..5) by a softmax over
-these five; the expected score is the sum of i p(i); the entropy of p, in nats, tells how unsure the judge is.
+A score is read, not generated: the logits of the digit tokens after "Rating:" give p by a softmax over these digits;
+the expected score is the sum of i p(i); the entropy of p, in nats, tells how unsure the judge is.
 """
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +15,18 @@ from numpy.typing import NDArray
 from auditor.audits.rating.conversation import Conversation
 from auditor.audits.rating.prompt import ORDER, Prompt, Scope
 from auditor.audits.rating.rubric import Rubric
+from auditor.audits.rating.variants import Variant, variant
 from auditor.models import ModelFile
-from auditor.models.fit import estimate, require
+from auditor.models.tree import Batch, Unit, batches, order, segments
+
+if TYPE_CHECKING:
+    from auditor.models.llama import LabelScorer
 
 EXPLANATION_TOKENS = 80
+#: What asks for an explanation is part of the tokens that may follow a prompt.
+TALK_TOKENS = EXPLANATION_TOKENS + 16
 #: One sentence on one line; ours.
-_SENTENCE = 'root ::= " "? [A-Z] [^\\n.!?]+ [.!?]'
+SENTENCE = 'root ::= " "? [A-Z] [^\\n.!?]+ [.!?]'
 _ASK_WHY = "\nReason, in one sentence:"
 
 
@@ -30,16 +36,14 @@ class Rating:
 
     Attributes
     ----------
-    p : tuple of 5 floats
-        Probability of 1, 2, 3, 4, 5 among these five.
+    p : tuple of floats
+        Probability of each score of the scale among these.
     expected : float
-        Sum of i p(i), 1 to 5.
+        Sum of i p(i); of a scale from 1 to 4 it is mapped to 1 to 5 (`Variant.to_five`).
     mode : int
-        Most probable score; the lower one when two are equal.
+        Most probable score, on its own scale; the lower one when two are equal.
     entropy : float
-        Entropy of p in nats, 0 to log 5.
-    truncated_turns : int
-        Turns that were left out or cut because the context is too short.
+        Entropy of p in nats, 0 to the logarithm of the number of scores.
     """
 
     axis: str
@@ -47,32 +51,93 @@ class Rating:
     expected: float
     mode: int
     entropy: float
-    truncated_turns: int
 
 
-def read_scores(axis: str, logits: NDArray[np.float32], truncated_turns: int = 0) -> Rating:
-    """A rating from the five digit logits, shape (5,)."""
-    shifted = logits.astype(np.float64) - float(logits.max())
-    p = np.exp(shifted) / np.exp(shifted).sum()
-    scores = np.arange(1, 6)
+def read_scores(axis: str, logits: Sequence[float] | NDArray[np.float32], form: Variant | None = None) -> Rating:
+    """A rating from the digits' logits, one for each score of the scale (1 to 5 if no variant is given)."""
+    form = form or variant("5")
+    exact = np.asarray(logits, np.float64)
+    shares = np.exp(exact - exact.max())
+    p = shares / shares.sum()
     positive = p[p > 0]
     return Rating(
         axis=axis,
         p=tuple(float(x) for x in p),
-        expected=float(p @ scores),
-        mode=int(scores[int(p.argmax())]),
+        expected=form.to_five(float(p @ np.arange(1, form.scale + 1))),
+        mode=int(p.argmax()) + 1,
         entropy=max(0.0, float(-(positive * np.log(positive)).sum())),
-        truncated_turns=truncated_turns,
     )
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A conversation as the judge is asked about it.
+
+    Attributes
+    ----------
+    unit : Unit
+        Its tokens and the question of each axis.
+    keys : tuple of str
+        For each axis, SHA-256 of the model's hash and the exact tokens of the prompt: what a score depends on.
+    truncated_turns : int
+        Turns that were left out or cut because the context is too short.
+    length : int
+        Characters of what is rated: the last reply, or everything that the assistant said.
+    """
+
+    unit: Unit
+    keys: tuple[str, ...]
+    truncated_turns: int
+    length: int
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What was computed for one prompt.
+
+    Attributes
+    ----------
+    index, axis : int
+        Which of the prepared conversations, and which axis.
+    logits : tuple of float
+        One for each score of the scale.
+    explanation : str or None
+        The judge's sentence, if it was asked for one.
+    """
+
+    index: int
+    axis: int
+    logits: tuple[float, ...]
+    explanation: str | None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Prompts laid out for decoding.
+
+    Attributes
+    ----------
+    segments : list of lists of Batch
+        What is computed in one does not depend on another.
+    units : tuple of (int, tuple of int)
+        For each unit of the tree: which of the prepared conversations, and which axes its suffixes are.
+    """
+
+    segments: list[list[Batch]]
+    units: tuple[tuple[int, tuple[int, ...]], ...]
+
+    def places(self, batch: Batch) -> list[tuple[int, int]]:
+        """(conversation, axis) of every prompt of a batch."""
+        return [(self.units[unit][0], self.units[unit][1][suffix]) for unit, suffix in batch.leaves]
+
+
 class Judge:
-    """Rates conversations with one model and one rubric.
+    """Rates conversations with one model, one rubric and one variant of the prompt.
 
     Parameters
     ----------
-    model : ModelFile
-        The judge's file; hashed before it is loaded.
+    scorer : LabelScorer
+        The loaded model; made with `TALK_TOKENS` to talk if explanations are wanted.
     rubric : Rubric
         Where the axes are described.
     axes : sequence of str
@@ -81,74 +146,122 @@ class Judge:
         Whole conversation or last reply.
     n_ctx : int
         Positions of the context, tokens.
+    form : Variant
+        Scale, examples and wording.
     explain : bool
-        Keep room for explanations.
+        Ask for a sentence after every score.
 
     Raises
     ------
     ModelError
-        If the model does not fit into memory, has changed, or cannot be used for rating.
+        If the model cannot be used for rating.
     InputError
-        If the rubric lacks an axis.
+        If the rubric lacks an axis, or examples are asked for that do not exist.
     """
 
     def __init__(
-        self, model: ModelFile, rubric: Rubric, axes: Sequence[str], *, scope: Scope, n_ctx: int, explain: bool = False
+        self,
+        scorer: "LabelScorer",
+        rubric: Rubric,
+        axes: Sequence[str],
+        *,
+        scope: Scope,
+        n_ctx: int,
+        form: Variant | None = None,
+        explain: bool = False,
     ) -> None:
-        from auditor.models.llama import LabelScorer
+        from auditor.models.llama import ENGINE
 
-        chosen = [rubric.axis(name) for name in axes]
-        require(estimate(model, n_ctx=n_ctx))
-        self._axes = tuple(axes)
-        self._scorer = LabelScorer(model, n_ctx=n_ctx)
-        try:
-            reserve = EXPLANATION_TOKENS + 16 if explain else 0
-            self._prompt = Prompt(self._scorer, chosen, scope=scope, n_ctx=n_ctx, reserve=reserve)
-        except BaseException:
-            self._scorer.close()
-            raise
+        self.axes = tuple(axes)
+        self.form = form or variant("5")
+        self._scorer, self._scope, self._explain = scorer, scope, explain
+        reserve = TALK_TOKENS if explain else 0
+        self.prompt = Prompt(scorer, rubric, axes, scope=scope, n_ctx=n_ctx, reserve=reserve, form=self.form)
+        self._suffixes = tuple(np.array(suffix, np.int32) for suffix in self.prompt.suffixes)
+        self._why = scorer.tokenize(_ASK_WHY, special=False)
+        self._key = hashlib.sha256(f"{scorer.file.sha256} {ENGINE} {self.prompt.labels.ids} ".encode())
+        self._key.update(np.array(self.prompt.prefix, np.int32).tobytes())
+
+    def prepare(self, conversation: Conversation) -> Prepared:
+        """Make a conversation's tokens and keys."""
+        body, truncated = self.prompt.body(conversation)
+        unit = Unit(np.array(body, np.int32), self._suffixes)
+        shared = self._key.copy()
+        shared.update(unit.body.tobytes())
+        keys = []
+        for suffix in self._suffixes:
+            whole = shared.copy()
+            whole.update(suffix.tobytes())
+            keys.append(whole.hexdigest())
+        said = [len(turn.text) for turn in conversation.turns if turn.role == "assistant"]
+        return Prepared(unit, tuple(keys), truncated, said[-1] if self._scope == "last_response" else sum(said))
+
+    def layout(self, prepared: Sequence[Prepared], wanted: Sequence[Sequence[int]]) -> Layout:
+        """Lay out the prompts of some axes of each conversation so that what they share is decoded once."""
+        chosen = [(index, tuple(axes)) for index, axes in enumerate(wanted) if axes]
+        units = [
+            Unit(prepared[index].unit.body, tuple(self._suffixes[axis] for axis in axes)) for index, axes in chosen
+        ]
+        sequence = order(units)
+        cut = batches(
+            [units[place] for place in sequence],
+            capacity=self._scorer.plan.capacity,
+            max_leaves=self._scorer.max_leaves,
+        )
+        return Layout(list(segments(cut)), tuple(chosen[place] for place in sequence))
+
+    def score(self, layout: Layout, skip: int = 0) -> Iterator[list[Scored]]:
+        """Compute batch by batch, from a segment on.
+
+        Parameters
+        ----------
+        skip : int
+            Segments that are left out.
+        """
+        left = [batch for segment in layout.segments[skip:] for batch in segment]
+        if not left:
+            return
+        self._scorer.hold(self.prompt.prefix)
+        for batch, logits in self._scorer.scores(left, self.prompt.labels.ids):
+            said = self._said(batch, logits) if self._explain else [None] * len(logits)
+            yield [
+                Scored(index, axis, tuple(float(x) for x in row), text)
+                for (index, axis), row, text in zip(layout.places(batch), logits, said, strict=True)
+            ]
+
+    def _said(self, batch: Batch, logits: NDArray[np.float32]) -> list[str]:
+        """A sentence of each prompt's model after its most probable score: its words, not a proved reason."""
+        begun = [[self.prompt.labels.ids[int(row.argmax())], *self._why] for row in logits]
+        return self._scorer.say(batch, begun, grammar=SENTENCE)
 
     def rate(self, conversation: Conversation) -> list[Rating]:
-        """Rate a conversation on every axis, in their order."""
-        body, truncated = self._prompt.body(conversation)
-        logits = self._scorer.scores(self._prompt.prefix, body, self._prompt.suffixes, self._prompt.labels.ids)
-        return [read_scores(axis, row, truncated) for axis, row in zip(self._axes, logits, strict=True)]
-
-    def explain(self, conversation: Conversation, rating: Rating) -> str:
-        """One sentence by the model after its most probable score: the model's words, not a proved reason."""
-        body, _ = self._prompt.body(conversation)
-        suffix = self._prompt.suffixes[self._axes.index(rating.axis)]
-        score = self._prompt.labels.ids[rating.mode - 1]
-        why = self._scorer.tokenize(_ASK_WHY, special=False)
-        return self._scorer.generate(
-            self._prompt.prefix, [*body, *suffix, score, *why], grammar=_SENTENCE, max_tokens=EXPLANATION_TOKENS
-        )
-
-    @property
-    def device(self) -> str:
-        """What computes, as the backend reports it."""
-        return self._scorer.device
+        """Rate one conversation on every axis, in their order."""
+        layout = self.layout([self.prepare(conversation)], [range(len(self.axes))])
+        found = [scored for batch in self.score(layout) for scored in batch]
+        return [read_scores(self.axes[one.axis], one.logits, self.form) for one in sorted(found, key=lambda s: s.axis)]
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Everything a score depends on beside the conversation, for the provenance."""
+        """Everything a score depends on beside the conversation and the machine, for the provenance."""
         return {
-            **self._scorer.settings,
             "order": ORDER,
-            "frame": self._prompt.frame.layout,
-            "prompt_sha256": self._prompt.sha256,
-            "label_spelling": self._prompt.labels.spelling,
-            "label_tokens": list(self._prompt.labels.ids),
+            "frame": self.prompt.frame.layout,
+            "prompt_sha256": self.prompt.sha256,
+            "label_spelling": self.prompt.labels.spelling,
+            "label_tokens": list(self.prompt.labels.ids),
         }
 
-    def close(self) -> None:
-        """Free the model."""
-        self._scorer.close()
 
-    def __enter__(self) -> Self:
-        return self
+def load_scorer(model: ModelFile, *, n_ctx: int, explain: bool = False) -> "LabelScorer":
+    """Load a judge's model.
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+    Raises
+    ------
+    ModelError
+        If it does not fit into memory, has changed, or llama.cpp refuses it.
+    """
+    from auditor.models.fit import estimate, require
+    from auditor.models.llama import LabelScorer
+
+    require(estimate(model, n_ctx=n_ctx))
+    return LabelScorer(model, n_ctx=n_ctx, talk=TALK_TOKENS if explain else 0)

@@ -1,8 +1,9 @@
-"""The prompt of a rating, as tokens: shared preface, conversation, axis question, "Rating:".
+"""The prompt of a rating, as tokens: instructions with the whole rubric, conversation, axis question, "Rating:".
 
-The order is part of the instrument (the axis stands last, so that a conversation is decoded once for all axes)
-and is stated in the findings. The wording is ours. Text from a conversation is tokenised without special tokens,
-so that it cannot close its turn or open another.
+The order is part of the instrument and is stated in the findings: the rubric stands first and is decoded once for all
+conversations, the axis stands last, so that a conversation is decoded once for all axes. The whole rubric is shown
+whichever axes are asked, so that a score does not depend on what else is asked. The wording is ours. Text from a
+conversation or a rubric is tokenised without special tokens, so that it cannot close its turn or open another.
 """
 
 from collections.abc import Sequence
@@ -10,26 +11,34 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from auditor.audits.rating.conversation import Conversation, Turn
-from auditor.audits.rating.rubric import Axis
+from auditor.audits.rating.rubric import Axis, Rubric
+from auditor.audits.rating.variants import Variant, examples, variant
 from auditor.errors import ModelError
 from auditor.files import sha256_of_json
 
 Scope = Literal["conversation", "last_response"]
 
-ORDER = "instructions, conversation, axis question with the text of each level, then 'Rating:'"
+ORDER = "instructions with the whole rubric, conversation, axis question, then 'Rating:'"
 LEFT_OUT = "[earlier turns left out]\n\n"
-SCORES = ("1", "2", "3", "4", "5")
+_FIVE = variant("5")
 
 _PREFACE = (
     "You are a careful rater of conversations between a user and an assistant. You read a conversation and rate "
-    "the assistant on one question, with a whole number from 1 to 5. Use the description of each number."
+    "the assistant on one question, with a whole number from 1 to {scale}. Use the description of each number below."
+)
+#: The same in other words, for the probe.
+_PREFACE_PARAPHRASED = (
+    "Below you find a conversation between a user and an assistant. Judge how well the assistant did with respect to "
+    "one question. Your judgement is a single whole number, 1 at the lowest and {scale} at the highest; the meaning of "
+    "every number is given first."
 )
 _SUBJECT = {
     "conversation": "Rate the assistant over the whole conversation.",
     "last_response": "Rate the assistant's last reply alone; what comes before it is context.",
 }
 _TITLES = {"system": "System", "user": "User", "assistant": "Assistant", "tool": "Tool"}
-_BODY_MARK, _AXIS_MARK = "\x02CONVERSATION\x03", "\x02AXIS\x03"
+_RULES_MARK, _BODY_MARK, _AXIS_MARK = "\x02INSTRUCTIONS\x03", "\x02CONVERSATION\x03", "\x02AXIS\x03"
+_MARKS = (_RULES_MARK, _BODY_MARK, _AXIS_MARK)
 
 
 class Tokenizer(Protocol):
@@ -53,8 +62,9 @@ class Tokenizer(Protocol):
 
 @dataclass(frozen=True)
 class Frame:
-    """The text around a conversation and an axis question, from the model's own chat template."""
+    """The text around instructions, a conversation and an axis question, from the model's own chat template."""
 
+    begin: str
     head: str
     middle: str
     tail: str
@@ -63,7 +73,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Labels:
-    """The five score tokens and how "Rating:" is spelled before them."""
+    """The score tokens and how "Rating:" is spelled before them."""
 
     ids: tuple[int, ...]
     spelling: str
@@ -77,31 +87,53 @@ class Prompt:
     ----------
     tokenizer : Tokenizer
         The model's.
-    axes : sequence of Axis
-        Asked about, in this order.
+    rubric : Rubric
+        Shown whole.
+    axes : sequence of str
+        Names of the axes that are asked about, in this order.
     scope : str
         Whether the whole conversation or the last reply is rated.
     n_ctx : int
         Positions of the context, tokens.
     reserve : int
         Positions kept free for an explanation.
+    form : Variant
+        Scale, examples and wording.
 
     Raises
     ------
     ModelError
-        If the template cannot be used, the five digits are not distinct single tokens, or the context is so short
-        that nothing of a conversation fits.
+        If the template cannot be used, the digits of the scale are not distinct single tokens, or the context is so
+        short that nothing of a conversation fits.
+    InputError
+        If the rubric lacks an axis, or examples are asked for that do not exist.
     """
 
-    def __init__(self, tokenizer: Tokenizer, axes: Sequence[Axis], *, scope: Scope, n_ctx: int, reserve: int) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        rubric: Rubric,
+        axes: Sequence[str],
+        *,
+        scope: Scope,
+        n_ctx: int,
+        reserve: int,
+        form: Variant = _FIVE,
+    ) -> None:
         self._tokenizer = tokenizer
+        asked = [rubric.axis(name) for name in axes]
         self.frame = frame_of(tokenizer)
-        self.labels = labels_of(tokenizer, self.frame.tail)
-        self.prefix = tokenizer.tokenize(self.frame.head + "Conversation:\n\n", special=True, begin=True)
+        instructions = instructions_of(rubric, scope, form)
+        self.labels = labels_of(tokenizer, self.frame.tail, form.scores)
+        self.prefix = [
+            *tokenizer.tokenize(self.frame.begin, special=True, begin=True),
+            *tokenizer.tokenize(instructions, special=False),
+            *tokenizer.tokenize(self.frame.head + "Conversation:\n\n", special=True),
+        ]
         self.suffixes = [
-            tokenizer.tokenize(self.frame.middle + "\n\n" + question_of(axis, scope), special=False)
+            tokenizer.tokenize(f"{self.frame.middle}\n\n{question_of(axis, form)}", special=False)
             + list(self.labels.tail)
-            for axis in axes
+            for axis in asked
         ]
         longest = max(len(suffix) for suffix in self.suffixes)
         self.room = n_ctx - reserve - len(self.prefix) - longest
@@ -113,8 +145,8 @@ class Prompt:
             )
         self.sha256 = sha256_of_json(
             {
-                "frame": [self.frame.head, self.frame.middle, self.frame.tail],
-                "axes": [question_of(a, scope) for a in axes],
+                "frame": [self.frame.begin, instructions, self.frame.head, self.frame.middle, self.frame.tail],
+                "axes": [question_of(axis, form) for axis in asked],
             }
         )
 
@@ -137,10 +169,28 @@ class Prompt:
         return [*self._left_out, *(token for part in kept for token in part)], truncated
 
 
-def question_of(axis: Axis, scope: Scope) -> str:
-    """The axis as the model reads it."""
-    levels = "\n".join(f"{score} = {text}" for score, text in zip(SCORES, axis.levels, strict=True))
-    return f"Question ({axis.title}): {axis.question}\n{levels}\n{_SUBJECT[scope]}"
+def instructions_of(rubric: Rubric, scope: Scope, form: Variant = _FIVE) -> str:
+    """What stands before every conversation: the task, every word of the rubric, and rated examples if asked for."""
+    preface = _PREFACE_PARAPHRASED if form.is_paraphrased else _PREFACE
+    axes = [
+        f"{axis.title}: {axis.question}\n"
+        + "\n".join(f"{score} = {text}" for score, text in zip(form.scores, form.levels(axis), strict=True))
+        for axis in rubric.axes
+    ]
+    shown = []
+    if form.has_examples:
+        for number, example in enumerate(examples(rubric), start=1):
+            turns = "\n\n".join(f"{_TITLES[role]}: {text}" for role, text in example.turns)
+            given = ", ".join(f"{axis.title} {example.score(axis.name, form.scale)}" for axis in rubric.axes)
+            shown.append(f"Example {number}:\n\n{turns}\n\nRatings: {given}.")
+    return "\n\n".join([f"{preface.format(scale=form.scale)} {_SUBJECT[scope]}", *axes, *shown])
+
+
+def question_of(axis: Axis, form: Variant = _FIVE) -> str:
+    """The axis as it is asked after a conversation."""
+    if form.is_paraphrased:
+        return f"How do you judge this: {axis.title}? Give one number, 1 to {form.scale}."
+    return f"Question: {axis.title}. Answer with a number from 1 to {form.scale}."
 
 
 def _shown(turn: Turn) -> str:
@@ -156,11 +206,11 @@ def frame_of(tokenizer: Tokenizer) -> Frame:
         If the template fails, or does not carry the texts it is given.
     """
     if tokenizer.chat_template is None:
-        return Frame(f"{_PREFACE}\n\n", "", "\n", "plain text: the model file has no chat template")
+        return Frame("", "\n\n", "", "\n", "plain text: the model file has no chat template")
     user = f"{_BODY_MARK}{_AXIS_MARK}"
     attempts = (
-        ("chat template with a system turn", [("system", _PREFACE), ("user", user)]),
-        ("chat template without a system turn", [("user", f"{_PREFACE}\n\n{user}")]),
+        ("chat template with a system turn", [("system", _RULES_MARK), ("user", user)]),
+        ("chat template without a system turn", [("user", f"{_RULES_MARK}\n\n{user}")]),
     )
     problem = ""
     for layout, turns in attempts:
@@ -169,10 +219,11 @@ def frame_of(tokenizer: Tokenizer) -> Frame:
         except _TemplateRefused as error:
             problem = str(error)
             continue
-        if _PREFACE in text and text.count(_BODY_MARK) == text.count(_AXIS_MARK) == 1:
-            head, rest = text.split(_BODY_MARK)
+        if all(text.count(mark) == 1 for mark in _MARKS):
+            begin, rest = text.split(_RULES_MARK)
+            head, rest = rest.split(_BODY_MARK)
             middle, tail = rest.split(_AXIS_MARK)
-            return Frame(head, middle, tail, layout)
+            return Frame(begin, head, middle, tail, layout)
         problem = "it leaves out what it is given"
     raise ModelError(f"The model's chat template cannot be used for rating: {problem}.")
 
@@ -200,8 +251,8 @@ def _render(tokenizer: Tokenizer, messages: list[dict[str, str]]) -> str:
         raise _TemplateRefused(f"{type(error).__name__}: {error}") from error
 
 
-def labels_of(tokenizer: Tokenizer, tail: str) -> Labels:
-    """Find how the five digits follow "Rating:" as distinct single tokens.
+def labels_of(tokenizer: Tokenizer, tail: str, scores: Sequence[str]) -> Labels:
+    """Find how the digits of the scale follow "Rating:" as distinct single tokens.
 
     Raises
     ------
@@ -209,12 +260,12 @@ def labels_of(tokenizer: Tokenizer, tail: str) -> Labels:
         If they do not; nothing else is tried, since a score read from part of a digit would be wrong.
     """
     for spelling in ("Rating: ", "Rating:"):
-        written = [tokenizer.tokenize(tail + spelling + score, special=True) for score in SCORES]
+        written = [tokenizer.tokenize(tail + spelling + score, special=True) for score in scores]
         ids = tuple(tokens[-1] for tokens in written)
         tails = {tuple(tokens[:-1]) for tokens in written}
-        if len(set(ids)) == len(SCORES) and len(tails) == 1:
+        if len(set(ids)) == len(scores) and len(tails) == 1:
             return Labels(ids, spelling, tails.pop())
     raise ModelError(
-        "The digits 1 to 5 are not five distinct single tokens of this model after 'Rating:', "
+        f"The digits 1 to {len(scores)} are not distinct single tokens of this model after 'Rating:', "
         "so its scores cannot be read from one position: choose another model."
     )

@@ -1,289 +1,361 @@
-"""Carry out a rating run: rows flush as they are rated, tables and findings are made of the flushed rows.
+"""Carry out a rating run: judges one after another, then tables and findings from the flushed rows.
 
-Records are read in the file's order and every record's ratings depend on nothing but the record, so a run that
-was interrupted goes on after the last flushed row and ends with the same table.
+Rows flush as they are rated (see `auditor.audits.rating.rating_pass`), so a run that was interrupted goes on from
+there and ends with the same tables.
 """
 
+import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from auditor.audits import Context, InputFile
-from auditor.audits.findings import Column, Provenance, TableInfo
+from auditor.audits.findings import Provenance, TableInfo
 from auditor.audits.rating import findings as made
 from auditor.audits.rating import inputs as files
-from auditor.audits.rating.conversation import BadRow, Conversation
-from auditor.audits.rating.findings import AxisSummary, RatingFindings
+from auditor.audits.rating import output
+from auditor.audits.rating.assess import Assessment, assess
+from auditor.audits.rating.conversation import BadRow
+from auditor.audits.rating.findings import AxisSummary, JudgeInfo, Paraphrase, RatingFindings
+from auditor.audits.rating.judge import Judge, load_scorer
 from auditor.audits.rating.prompt import ORDER
+from auditor.audits.rating.rating_pass import Member, Progress, RatingPass
+from auditor.audits.rating.rubric import Rubric
 from auditor.audits.rating.rubric import load as load_rubric
+from auditor.audits.rating.score_cache import ScoreCache
 from auditor.audits.rating.spec import RatingSpec
-from auditor.errors import Cancelled, InputError
+from auditor.audits.rating.variants import PARAPHRASED, variant
+from auditor.errors import InputError
+from auditor.models import ModelFile
 from auditor.models.starter import STARTER_WARNING
 
-if TYPE_CHECKING:
-    import pyarrow as pa
+#: Tables of events: the rows of a single judge, those of several, and the plan of each judge.
+SINGLE, SEVERAL, PLANS = "ratings", "judgements", "plans"
 
-_BATCH_ROWS = 10_000
+
+@dataclass(frozen=True)
+class _Task:
+    """What is asked, with everything that was read to answer it."""
+
+    spec: RatingSpec
+    file: InputFile
+    rubric: Rubric
+    axes: tuple[str, ...]
+    models: tuple[ModelFile, ...]
+    members: tuple[Member, ...]
+    n_ctx: int
+
+
+@dataclass
+class _Made:
+    """What the judges said of themselves while they were loaded."""
+
+    judges: list[JudgeInfo] = field(default_factory=list)
+    settings: dict[str, Any] = field(default_factory=dict)
 
 
 def run(spec: RatingSpec, inputs: Mapping[str, InputFile], context: Context) -> RatingFindings:
-    """Rate the conversations of an input with a judge model.
+    """Rate the conversations of an input with one judge model or several.
 
     Parameters
     ----------
     inputs : mapping
-        Role "conversations" -> file, and "rubric" -> TOML file if not the one that ships.
+        Role "conversations" -> file; "rubric" -> TOML file if not the one that ships; "humans" -> CSV of human
+        ratings, if there are any.
     context : Context
-        Its model of role "judge" rates.
+        Its models of the roles "judge", "judge-2", ... rate.
 
     Raises
     ------
     InputError
-        If the file or the rubric cannot be used, or holds nothing to rate.
+        If a file or the rubric cannot be used, or there is nothing to rate.
     ModelError
-        If the model cannot be used.
+        If a model cannot be used.
     Cancelled
         If a person asked for it; what was rated stays.
     """
-    from auditor.audits.rating.judge import Judge
+    task = _task(spec, inputs, context)
+    if any(model.is_starter for model in task.models):
+        context.warning("starter", STARTER_WARNING)
+    total = _count(task, context)
+    progress = Progress(total=total * len(task.axes) * len(task.members))
+    begun = time.perf_counter()
+    told = _rate_all(task, context, progress)
+    pace = progress.computed / (time.perf_counter() - begun) if progress.computed else None
+    context.progress(progress.total, progress.total, "Making tables and findings")
+    collected = output.collect(context, task.members[: _merged(task)], task.axes, spec.merge)
+    summaries = _summaries(task, collected, context)
+    tables = output.save_tables(context, summaries, task.members[: _merged(task)], task.axes, spec.merge)
+    people = _assess(task, inputs, context)
+    if people is not None:
+        tables += _save(people, context)
+    return _findings(task, context, summaries, collected, told, people, tables, _headline(progress, pace, collected))
 
-    file = inputs["conversations"]
-    model = context.model("judge")
+
+def _task(spec: RatingSpec, inputs: Mapping[str, InputFile], context: Context) -> _Task:
     rubric = load_rubric(inputs["rubric"].path if "rubric" in inputs else None)
     axes = spec.axes or tuple(axis.name for axis in rubric.axes)
-    if model.is_starter:
-        context.warning("starter", STARTER_WARNING)
-    total = _count(file, spec, context)
-    n_ctx = min(spec.n_ctx, model.context_length or spec.n_ctx)
-    context.progress(0, total, f"Checking and loading {model.name}")
-    with Judge(model, rubric, axes, scope=spec.scope, n_ctx=n_ctx, explain=spec.explain) as judge:
-        pace = _rate_all(judge, spec, file, axes, total, context)
-        provenance = Provenance(
-            device=judge.device, seed=context.seed, settings={**judge.settings, "explanations": spec.explain}
+    roles = ["judge", *(f"judge-{number}" for number in range(2, len(spec.more_models) + 2))]
+    models = tuple(context.model(role) for role in roles)
+    if spec.epsilon is not None and "humans" not in inputs:
+        raise InputError(
+            "A certificate needs human ratings", column="epsilon", fix="Add a file of human ratings, or leave it empty."
         )
-    context.progress(total, total, "Making tables and findings")
-    collected = _collect(context, axes)
-    summaries = [
-        made.summarise(
-            name,
-            rubric.axis(name).title,
-            collected.p[name],
-            collected.groups if collected.has_groups else None,
-            confidence=spec.confidence,
-            seed=context.seed,
-        )
-        for name in axes
-    ]
-    tables = _save_tables(context, summaries)
-    return RatingFindings(
-        audit="rating",
-        verdict=made.verdict(summaries, collected.n, model, scope=spec.scope, confidence=spec.confidence),
-        n=collected.n,
-        headline=_headline(summaries, collected, pace),
-        warnings=made.cautions(
-            summaries, model, n_skipped=collected.n_skipped, n_truncated=collected.n_truncated, n_ctx=n_ctx
-        ),
-        limitations=list(made.LIMITATIONS),
-        tables=tables,
-        provenance=provenance,
-        axes=summaries,
-        confidence=spec.confidence,
-        scope=spec.scope,
-        order=ORDER,
-        rubric=rubric,
-        rubric_sha256=rubric.sha256,
-        model_name=model.name,
-        model_sha256=model.sha256,
-        model_quantisation=model.quantisation,
-        is_starter=model.is_starter,
-        n_skipped=collected.n_skipped,
-        n_truncated=collected.n_truncated,
-    )
+    asked: list[tuple[str, str]] = [(model.name, name) for model in models for name in spec.variants]
+    # The probe comes last, so that the members before it are those whose scores are merged.
+    asked += [(models[0].name, PARAPHRASED)] if spec.paraphrase else []
+    table = SINGLE if len(asked) == 1 else SEVERAL
+    members = tuple(Member(number, judge, name, table) for number, (judge, name) in enumerate(asked))
+    shortest = min((model.context_length for model in models if model.context_length), default=spec.n_ctx)
+    return _Task(spec, inputs["conversations"], rubric, axes, models, members, min(spec.n_ctx, shortest))
 
 
-def _count(file: InputFile, spec: RatingSpec, context: Context) -> int:
+def _merged(task: _Task) -> int:
+    """How many members are merged: all but the probe."""
+    return len(task.models) * len(task.spec.variants)
+
+
+def _count(task: _Task, context: Context) -> int:
     context.progress(0, None, "Reading the conversations")
-    total = files.count(file, spec.mapping, limit=spec.limit)
+    total = files.count(task.file, task.spec.mapping, limit=task.spec.limit)
     if total == 0:
         raise InputError(
             "The file holds no conversation that can be rated",
-            file=file.name,
+            file=task.file.name,
             fix="The preview lists what is wrong with each record.",
         )
     return total
 
 
-@dataclass(frozen=True)
-class _Flushed:
-    """Where the rows end that an earlier process flushed."""
-
-    row: int = 0
-    axes: frozenset[str] = frozenset()
-    conversations: int = 0
-    bad_row: int = 0
-
-
-def _flushed(context: Context) -> _Flushed:
-    last, axes, count = 0, set[str](), 0
-    for row in context.rows("ratings"):
-        if row["row"] != last:
-            last, axes, count = row["row"], set(), count + 1
-        axes.add(row["axis"])
-    bad = 0
-    for row in context.rows("skipped"):
-        bad = row["row"]
-    return _Flushed(last, frozenset(axes), count, bad)
+def _rate_all(task: _Task, context: Context, progress: Progress) -> _Made:
+    told = _Made()
+    try:
+        cache = ScoreCache(context.cache)
+    except (OSError, sqlite3.Error) as error:
+        raise InputError(f"The folder of known scores cannot be used: {error}", file=str(context.cache)) from error
+    with cache:
+        for place, model in enumerate(task.models):
+            context.progress(progress.done, progress.total, f"Checking and loading {model.name}")
+            _rate_with(place, model, task, context, progress, cache, told)
+    return told
 
 
-def _rate_all(
-    judge: Any, spec: RatingSpec, file: InputFile, axes: tuple[str, ...], total: int, context: Context
-) -> float | None:
-    """Rate what is not flushed yet; returns ratings per second of this process, None if it rated nothing."""
-    before = _flushed(context)
+def _rate_with(
+    place: int,
+    model: ModelFile,
+    task: _Task,
+    context: Context,
+    progress: Progress,
+    cache: ScoreCache,
+    told: _Made,
+) -> None:
+    """All passes of one judge, while its model is loaded."""
+    explain = task.spec.explain == "all"
+    own = [member for member in task.members[: _merged(task)] if member.judge == model.name]
+    own += task.members[_merged(task) :] if place == 0 else ()
+    with load_scorer(model, n_ctx=task.n_ctx, explain=explain) as scorer:
+        measured = output.plan_of(scorer, place, context)
+        before = scorer.decoded
+        for member in own:
+            judge = Judge(
+                scorer,
+                task.rubric,
+                task.axes,
+                scope=task.spec.scope,
+                n_ctx=task.n_ctx,
+                form=variant(member.variant),
+                explain=explain,
+            )
+            told.settings |= judge.settings if not told.settings else {}
+            skip = _skipper(task, context) if member.number == 0 else _ignore
+            found = files.conversations(task.file, task.spec.mapping, on_bad=skip, limit=task.spec.limit)
+            RatingPass(judge, member, context, cache, progress, explain=explain).rate(found)
+        progress.tokens += scorer.decoded - before
+        told.settings |= scorer.settings if place == 0 else {}
+        told.judges.append(
+            JudgeInfo(
+                name=model.name,
+                sha256=model.sha256,
+                quantisation=model.quantisation,
+                is_starter=model.is_starter,
+                plan=measured.plan.model_dump(),
+                plan_tokens_per_s=measured.tokens_per_s,
+                device=scorer.device,
+                means={},
+            )
+        )
+
+
+def _skipper(task: _Task, context: Context) -> Any:
+    """Flush a record that cannot be rated, unless an earlier process did."""
+    last = max((row["row"] for row in context.rows("skipped")), default=0)
 
     def skip(bad: BadRow) -> None:
-        if bad.row > before.bad_row:
-            context.row("skipped", {"row": bad.row, "problem": bad.sentence(file.name)})
+        if bad.row > last:
+            context.row("skipped", {"row": bad.row, "problem": bad.sentence(task.file.name)})
 
-    rated = 0
-    done = 0
-    begun = time.perf_counter()
-    for conversation in files.conversations(file, spec.mapping, on_bad=skip, limit=spec.limit):
-        if context.cancelled():
-            raise Cancelled(f"Stopped after {done:,} of {total:,} conversations; what was rated is kept.")
-        done += 1
-        if conversation.row < before.row or (conversation.row == before.row and before.axes == set(axes)):
-            continue
-        held = before.axes if conversation.row == before.row else frozenset()
-        rated += _rate_one(judge, conversation, held, spec.explain, context)
-        context.progress(done, total, "Rating")
-    return rated / (time.perf_counter() - begun) if rated else None
+    return skip
 
 
-def _rate_one(judge: Any, conversation: Conversation, held: frozenset[str], explain: bool, context: Context) -> int:
-    rated = 0
-    for rating in judge.rate(conversation):
-        if rating.axis in held:
-            continue
-        explanation = judge.explain(conversation, rating) if explain else None
-        shares = {f"p{score}": share for score, share in enumerate(rating.p, start=1)}
-        context.row(
-            "ratings",
-            {
-                "id": conversation.id,
-                "row": conversation.row,
-                "group": conversation.group,
-                "axis": rating.axis,
-                **shares,
-                "expected": rating.expected,
-                "mode": rating.mode,
-                "entropy": rating.entropy,
-                "truncated_turns": rating.truncated_turns,
-                "explanation": explanation,
-            },
+def _ignore(_bad: BadRow) -> None:
+    """The first pass has flushed it."""
+
+
+def _summaries(task: _Task, collected: output.Collected, context: Context) -> list[AxisSummary]:
+    return [
+        made.summarise(
+            name,
+            task.rubric.axis(name).title,
+            collected.p[name],
+            collected.groups if collected.has_groups else None,
+            confidence=task.spec.confidence,
+            seed=context.seed,
+            expected=collected.expected[name],
+            spread=collected.spread[name],
         )
-        rated += 1
-    return rated
-
-
-@dataclass
-class _Collected:
-    p: dict[str, np.ndarray[Any, np.dtype[np.float64]]]
-    groups: list[str]
-    has_groups: bool
-    n: int
-    n_truncated: int
-    n_skipped: int
-
-
-def _collect(context: Context, axes: tuple[str, ...]) -> _Collected:
-    shares: dict[str, list[tuple[float, ...]]] = {axis: [] for axis in axes}
-    groups: list[str] = []
-    has_groups = False
-    truncated = 0
-    for row in context.rows("ratings"):
-        shares[row["axis"]].append(tuple(row[f"p{score}"] for score in range(1, 6)))
-        if row["axis"] == axes[0]:
-            has_groups = has_groups or row["group"] is not None
-            # A conversation without a group is one by itself.
-            groups.append(f"group {row['group']}" if row["group"] is not None else f"row {row['row']}")
-            truncated += row["truncated_turns"] > 0
-    skipped = sum(1 for _ in context.rows("skipped"))
-    p = {axis: np.array(found, dtype=np.float64).reshape(-1, 5) for axis, found in shares.items()}
-    return _Collected(p, groups, has_groups, len(groups), truncated, skipped)
-
-
-def _headline(axes: list[AxisSummary], collected: _Collected, pace: float | None) -> dict[str, Any]:
-    return {
-        "n": collected.n,
-        "ratings": sum(axis.n for axis in axes),
-        # Wall-clock of the process that finished the run; None if it had nothing left to rate.
-        "ratings_per_s": pace,
-        "units_per_s": pace / len(axes) if pace else None,
-        "skipped": collected.n_skipped,
-        "truncated": collected.n_truncated,
-        "axes": {
-            axis.name: {
-                "mean": axis.mean,
-                "low": axis.low,
-                "high": axis.high,
-                "median": axis.median,
-                "sd": axis.sd,
-                "entropy": axis.entropy,
-                "modes": list(axis.modes),
-            }
-            for axis in axes
-        },
-    }
-
-
-def _save_tables(context: Context, axes: list[AxisSummary]) -> list[TableInfo]:
-    import pyarrow as pa
-
-    kinds = {
-        "row": pa.int64(),
-        "mode": pa.int8(),
-        "score": pa.int8(),
-        "count": pa.int64(),
-        "truncated_turns": pa.int32(),
-    }
-    texts = {"id", "group", "axis", "explanation", "problem"}
-
-    def schema(columns: tuple[Column, ...]) -> Any:
-        return pa.schema(
-            [(c.name, pa.string() if c.name in texts else kinds.get(c.name, pa.float64())) for c in columns]
-        )
-
-    distributions = [
-        {"axis": axis.name, "score": score, "count": axis.modes[score - 1], "mean_p": axis.p[score - 1]}
-        for axis in axes
-        for score in range(1, 6)
+        for name in task.axes
     ]
-    plan: list[tuple[str, str, tuple[Column, ...], Callable[[], Iterator[Mapping[str, Any]]]]] = [
-        ("ratings", "Ratings", made.RATINGS_COLUMNS, lambda: context.rows("ratings")),
-        ("distributions", "Distribution of scores", made.DISTRIBUTION_COLUMNS, lambda: iter(distributions)),
-        ("skipped", "Skipped records", made.SKIPPED_COLUMNS, lambda: context.rows("skipped")),
-    ]
+
+
+def _assess(task: _Task, inputs: Mapping[str, InputFile], context: Context) -> Assessment | None:
+    if "humans" not in inputs:
+        return None
+    titles = {name: task.rubric.axis(name).title for name in task.axes}
+    return assess(context.table("ratings"), inputs["humans"], task.spec, titles=titles, seed=context.seed)
+
+
+def _save(people: Assessment, context: Context) -> list[TableInfo]:
     saved = []
-    for name, title, columns, rows in plan:
-        layout = schema(columns)
-        info = TableInfo(name=name, title=title, rows=sum(1 for _ in rows()), columns=columns)
-        context.save_table(info, _batches(rows(), layout), layout)
+    for info, table in people.tables():
+        context.save_table(info, iter(table.to_batches()), table.schema)
         saved.append(info)
     return saved
 
 
-def _batches(rows: Iterator[Mapping[str, Any]], schema: "pa.Schema") -> "Iterator[pa.RecordBatch]":
-    import pyarrow as pa
+def _headline(progress: Progress, pace: float | None, collected: output.Collected) -> dict[str, Any]:
+    return {
+        "n": collected.n,
+        "ratings": progress.total,
+        # Wall-clock of the process that finished the run; None if it had nothing left to compute.
+        "ratings_per_s": pace,
+        "units_per_s": pace * collected.n / progress.total if pace else None,
+        "computed": progress.computed,
+        "reused": progress.reused,
+        "tokens_decoded": progress.tokens,
+        "skipped": collected.n_skipped,
+        "truncated": collected.n_truncated,
+    }
 
-    held: list[Mapping[str, Any]] = []
-    for row in rows:
-        held.append(row)
-        if len(held) == _BATCH_ROWS:
-            yield pa.RecordBatch.from_pylist(held, schema=schema)
-            held = []
-    if held:
-        yield pa.RecordBatch.from_pylist(held, schema=schema)
+
+def _findings(
+    task: _Task,
+    context: Context,
+    summaries: list[AxisSummary],
+    collected: output.Collected,
+    told: _Made,
+    people: Assessment | None,
+    tables: list[TableInfo],
+    headline: dict[str, Any],
+) -> RatingFindings:
+    spec, models = task.spec, task.models
+    means = output.member_means(context, task.members, task.axes)
+    judges = [
+        judge.model_copy(update={"means": {m.variant: means[m.number] for m in task.members if m.judge == judge.name}})
+        for judge in told.judges
+    ]
+    cautions = made.cautions(
+        summaries, models, n_skipped=collected.n_skipped, n_truncated=collected.n_truncated, n_ctx=task.n_ctx
+    )
+    return RatingFindings(
+        audit="rating",
+        verdict=made.verdict(
+            summaries,
+            collected.n,
+            models,
+            scope=spec.scope,
+            confidence=spec.confidence,
+            people=people.sentence if people else None,
+        ),
+        n=collected.n,
+        headline={**headline, **_figures(summaries, people)},
+        warnings=[*cautions, *(people.cautions if people else ())],
+        limitations=made.limitations(compared=people is not None),
+        tables=tables,
+        provenance=Provenance(
+            device=told.judges[0].device,
+            seed=context.seed,
+            settings={**told.settings, "explanations": spec.explain, "variants": list(spec.variants)},
+        ),
+        axes=summaries,
+        confidence=spec.confidence,
+        scope=spec.scope,
+        order=ORDER,
+        rubric=task.rubric,
+        rubric_sha256=task.rubric.sha256,
+        model_name=" + ".join(model.name for model in models),
+        model_sha256=models[0].sha256,
+        model_quantisation=" + ".join(model.quantisation for model in models),
+        is_starter=any(model.is_starter for model in models),
+        n_skipped=collected.n_skipped,
+        n_truncated=collected.n_truncated,
+        judges=judges,
+        variants=list(spec.variants),
+        merge=spec.merge,
+        paraphrase=_paraphrase(task, context),
+        agreement=people.agreement if people else [],
+        certificates=people.certificates if people else [],
+    )
+
+
+def _figures(summaries: list[AxisSummary], people: Assessment | None) -> dict[str, Any]:
+    axes: dict[str, dict[str, Any]] = {
+        axis.name: {
+            "mean": axis.mean,
+            "low": axis.low,
+            "high": axis.high,
+            "median": axis.median,
+            "sd": axis.sd,
+            "entropy": axis.entropy,
+            "modes": list(axis.modes),
+        }
+        for axis in summaries
+    }
+    found: dict[str, Any] = {"axes": axes}
+    if people is not None:
+        found["agreement"] = {
+            axis.name: {
+                "n": axis.n,
+                "spearman": axis.spearman.value,
+                "qwk": axis.qwk.value,
+                "alpha": axis.alpha.value,
+                "within1": axis.within1.value,
+                "human_ceiling": axis.human_ceiling.value,
+            }
+            for axis in people.agreement
+        }
+    return found
+
+
+def _paraphrase(task: _Task, context: Context) -> list[Paraphrase]:
+    """The probe beside the first judge's first prompt with the same scale, else its first prompt."""
+    if not task.spec.paraphrase:
+        return []
+    own = next((m for m in task.members if m.variant == "5" and m.judge == task.models[0].name), task.members[0])
+    first = output.scores_of(context, own, task.axes)
+    probe = output.scores_of(context, task.members[-1], task.axes)
+    found = []
+    for axis in task.axes:
+        difference = probe[axis].expected - first[axis].expected
+        found.append(
+            Paraphrase(
+                axis=axis,
+                n=len(difference),
+                same=float(np.mean(probe[axis].mode == first[axis].mode)),
+                mean_difference=float(difference.mean()),
+                mean_absolute_difference=float(np.abs(difference).mean()),
+            )
+        )
+    return found

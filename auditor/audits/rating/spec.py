@@ -1,10 +1,14 @@
 """What is asked of a rating run."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from auditor.audits.rating.prompt import Scope
+from auditor.audits.rating.variants import MergeRule, VariantName
+
+#: More judges than these are no ensemble but a mistake (ours).
+MOST_JUDGES = 8
 
 AxisName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 
@@ -18,6 +22,31 @@ class RatingSpec(BaseModel):
         default="",
         title="Judge model",
         description="Name in the model library, or a GGUF file. Empty: the first model of the library.",
+    )
+    more_models: tuple[str, ...] = Field(
+        default=(),
+        max_length=MOST_JUDGES - 1,
+        title="Further judges",
+        description="Names of more models of the library, separated by commas. Judges run one after another, so that memory "
+        "holds one; their scores are merged.",
+    )
+    variants: tuple[VariantName, ...] = Field(
+        default=("5",),
+        min_length=1,
+        title="Prompts",
+        description="Each judge is asked each of these, separated by commas: 5 or 4 (scale from 1 to 5 or to 4), 5-examples or "
+        "4-examples (with rated examples).",
+    )
+    merge: MergeRule = Field(
+        default="mean",
+        title="Merge by",
+        description="How the scores of several judges or prompts become one. The paper's choice is the mean.",
+    )
+    paraphrase: bool = Field(
+        default=False,
+        title="Probe with a paraphrased prompt",
+        description="Ask the first judge once more in other words and report how many scores change. Takes as long as a "
+        "further judge.",
     )
     axes: tuple[AxisName, ...] = Field(
         default=(),
@@ -38,8 +67,8 @@ class RatingSpec(BaseModel):
         description="Rate the first so many conversations of the file. Empty: all.",
         json_schema_extra={"unit": "conversations"},
     )
-    explain: bool = Field(
-        default=False,
+    explain: Literal["none", "all"] = Field(
+        default="none",
         title="Explanations",
         description="Let the judge write one sentence after each score. Several times slower; the sentence is the model's "
         "wording, not a proof of why it chose the score.",
@@ -66,9 +95,56 @@ class RatingSpec(BaseModel):
         json_schema_extra={"fields": ["id", "group", "role", "text", "prompt", "response", "context"]},
     )
 
-    @field_validator("axes")
+    people_scale: tuple[str, ...] = Field(
+        default=("1-5",),
+        title="People's scale",
+        description="Scale that people used in the file of human ratings: LOW-HIGH, or AXIS=LOW-HIGH for one axis, separated "
+        "by commas. On another scale than 1-5 only ranks are compared, unless it is mapped.",
+    )
+    people_mapping: Literal["none", "linear"] = Field(
+        default="none",
+        title="Map people's scale",
+        description="linear: a score s of theirs counts as 1 + (s - low) 4 / (high - low), so that agreement in points can be "
+        "computed. A declared rule, not a measurement.",
+    )
+    calibration: Literal["none", "temperature", "isotonic"] = Field(
+        default="temperature",
+        title="Calibration",
+        description="Fitted on a quarter of the contexts that people rated, before a confidence is believed.",
+    )
+    epsilon: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        title="Accept at most this disagreement",
+        description="Certify a confidence from which on at most this share of ratings disagrees with people. Empty: no "
+        "certificate. Needs human ratings.",
+    )
+    delta: float = Field(
+        default=0.1,
+        ge=0.001,
+        le=0.5,
+        title="Probability that a certificate is wrong",
+        description="The certified share may be exceeded with at most this probability over the draw of the rated contexts.",
+    )
+    within: int = Field(
+        default=1,
+        ge=0,
+        le=3,
+        title="Points that count as agreement",
+        description="A rating disagrees when it is further than this from the rounded mean of people's scores. Ours.",
+        json_schema_extra={"unit": "points"},
+    )
+
+    @field_validator("axes", "variants", "more_models")
     @classmethod
-    def _each_once(cls, axes: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(axes)) != len(axes):
-            raise ValueError("an axis stands twice")
-        return axes
+    def _each_once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(names)) != len(names):
+            raise ValueError("a name stands twice")
+        return names
+
+    @field_validator("explain", mode="before")
+    @classmethod
+    def _as_it_was(cls, value: object) -> object:
+        # Runs of earlier versions asked with yes or no.
+        return {True: "all", False: "none"}.get(value, value) if isinstance(value, bool) else value

@@ -8,7 +8,7 @@ import pytest
 from auditor.audits import InputFile, get
 from auditor.audits.memory import MemoryContext
 from auditor.audits.rating.findings import summarise
-from auditor.audits.rating.judge import Judge
+from auditor.audits.rating.judge import Judge, load_scorer
 from auditor.audits.rating.rubric import load
 from auditor.errors import Cancelled, InputError
 from auditor.models import ModelFile
@@ -38,7 +38,7 @@ def test_a_run_in_a_notebook_gives_findings_tables_and_pictures(starter_model: M
     assert {axis.name: axis.mean for axis in findings.axes} == pytest.approx(means)
     for theme in ("light", "dark"):
         names = [picture.name for picture in audit.pictures(findings, context.table_files(), theme)]
-        assert names == ["distributions", "means", "uncertainty"]
+        assert names == ["distributions", "means", "uncertainty", "axis_correlation"]
     words = dict(audit.methods(findings))
     assert load().axis("on_topic").levels[2] in words["Rubric, On topic"]
     # A second run in the same process finds the same doors and gives the same numbers.
@@ -53,7 +53,8 @@ def test_scores_do_not_depend_on_what_was_rated_before(starter_model: ModelFile)
     from auditor.audits.rating import inputs
 
     file = InputFile(SAMPLE, SAMPLE.name, "")
-    with Judge(starter_model, load(), ("naturalness",), scope="last_response", n_ctx=2048) as judge:
+    with load_scorer(starter_model, n_ctx=2048) as scorer:
+        judge = Judge(scorer, load(), ("naturalness",), scope="last_response", n_ctx=2048)
         first = judge.rate(inputs.conversation_at(file, {}, 3))
         judge.rate(inputs.conversation_at(file, {}, 17))
         assert judge.rate(inputs.conversation_at(file, {}, 3)) == first

@@ -1,0 +1,143 @@
+"""What is computed, what is reused, and that an interrupted run ends with the same numbers; with the starter model."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from auditor.audits import InputFile, rating
+from auditor.audits.memory import MemoryContext
+from auditor.audits.rating.score_cache import Entry, ScoreCache
+from auditor.errors import Cancelled
+from auditor.models import ModelFile
+from tests.conftest import SAMPLE
+
+AXES = ("on_topic", "naturalness")
+
+
+def run(context: MemoryContext, file: Path = SAMPLE, **fields: Any) -> Any:
+    spec = rating.Spec(axes=AXES, **fields)
+    return rating.run(spec, {"conversations": InputFile(file, file.name, "")}, context)
+
+
+def scores(context: MemoryContext) -> list[tuple[Any, ...]]:
+    names = ("row", "axis", "p1", "p2", "p3", "p4", "p5", "expected", "prompt")
+    return [tuple(row[name] for name in names) for row in context.tables["ratings"].to_pylist()]
+
+
+class StopsAfter(MemoryContext):
+    """A person who presses Cancel after some rows."""
+
+    stop_after = 1_000_000
+
+    def row(self, table: str, row: Mapping[str, Any]) -> None:
+        super().row(table, row)
+        self.is_cancelled = len(self.flushed.get("ratings", ())) >= self.stop_after
+
+
+@pytest.mark.slow
+def test_a_run_again_decodes_nothing_and_a_longer_one_only_what_is_new(
+    starter_model: ModelFile, tmp_path: Path
+) -> None:
+    contexts = [MemoryContext({"judge": starter_model}, folder=tmp_path / "case") for _ in range(3)]
+    first, again, longer = (run(c, limit=n) for c, n in zip(contexts, (4, 4, 5), strict=True))
+    assert first.headline["computed"] == 8
+    assert first.headline["tokens_decoded"] > 0
+    assert (again.headline["computed"], again.headline["reused"], again.headline["tokens_decoded"]) == (0, 8, 0)
+    assert again.headline["ratings_per_s"] is None
+    assert scores(contexts[1]) == scores(contexts[0])
+    assert (longer.headline["computed"], longer.headline["reused"]) == (2, 8)
+    # The rubric, one conversation and two questions: not the four conversations before.
+    assert longer.headline["tokens_decoded"] < first.headline["tokens_decoded"]
+    assert scores(contexts[2])[:8] == scores(contexts[0])
+
+
+@pytest.mark.slow
+def test_another_rubric_or_prompt_reuses_nothing(starter_model: ModelFile, tmp_path: Path) -> None:
+    rubric = tmp_path / "mine.toml"
+    text = (Path(rating.__file__).parents[3] / "resources" / "rubrics" / "default.toml").read_text(encoding="utf-8")
+    rubric.write_text(text.replace("How natural is", "How lifelike is"), encoding="utf-8")
+    folder = tmp_path / "case"
+    run(MemoryContext({"judge": starter_model}, folder=folder), limit=1)
+    other = MemoryContext({"judge": starter_model}, folder=folder)
+    inputs = {
+        "conversations": InputFile(SAMPLE, SAMPLE.name, ""),
+        "rubric": InputFile(rubric, rubric.name, ""),
+    }
+    assert rating.run(rating.Spec(axes=AXES, limit=1), inputs, other).headline["reused"] == 0
+    assert run(MemoryContext({"judge": starter_model}, folder=folder), limit=1, variants=("4",)).headline["reused"] == 0
+
+
+@pytest.mark.slow
+def test_a_run_that_was_stopped_ends_with_the_numbers_of_one_that_was_not(
+    starter_model: ModelFile, tmp_path: Path
+) -> None:
+    whole = MemoryContext({"judge": starter_model}, folder=tmp_path / "whole")
+    run(whole, limit=9)
+    stopped = StopsAfter({"judge": starter_model}, folder=tmp_path / "stopped")
+    stopped.stop_after = 3
+    with pytest.raises(Cancelled, match="of 18 ratings"):
+        run(stopped, limit=9)
+    held = len(stopped.flushed["ratings"])
+    assert 3 <= held < 18
+    # What another run of the case has computed meanwhile changes nothing.
+    shutil.copytree(tmp_path / "whole" / "cache", tmp_path / "stopped" / "cache", dirs_exist_ok=True)
+    stopped.is_cancelled, stopped.stop_after = False, 1_000_000
+    findings = run(stopped, limit=9)
+    assert findings.headline["computed"] <= 18 - held
+    assert scores(stopped) == scores(whole)
+    assert len(stopped.flushed["plans"]) == 1
+
+
+@pytest.mark.slow
+def test_replies_to_one_context_share_it_whatever_order_they_come_in(starter_model: ModelFile, tmp_path: Path) -> None:
+    def record(context: int, reply: int) -> str:
+        asked = f"Question {context}: " + "please tell me about the garden and its many plants. " * 6
+        turns = [{"role": "user", "content": asked}, {"role": "assistant", "content": f"Reply {reply}."}]
+        return json.dumps({"id": f"{context}-{reply}", "group": str(context), "messages": turns})
+
+    pairs = [(context, reply) for reply in range(3) for context in range(2)]
+    decoded = []
+    for name, order in (("sorted", sorted(pairs)), ("mixed", pairs)):
+        path = tmp_path / f"{name}.jsonl"
+        path.write_text("\n".join(record(*pair) for pair in order) + "\n", encoding="utf-8")
+        context = MemoryContext({"judge": starter_model}, folder=tmp_path / name)
+        decoded.append(run(context, path).headline["tokens_decoded"])
+        assert [row["id"] for row in context.tables["ratings"].to_pylist()[::2]] == [f"{c}-{r}" for c, r in order]
+    assert decoded[0] == decoded[1]
+
+
+@pytest.mark.slow
+def test_an_ensemble_keeps_every_judgement_and_their_spread(starter_model: ModelFile, tmp_path: Path) -> None:
+    context = MemoryContext({"judge": starter_model}, folder=tmp_path)
+    findings = run(context, limit=2, variants=("5", "4", "5-examples"), merge="median", paraphrase=True)
+    rows = context.tables["judgements"].to_pylist()
+    assert len(rows) == 2 * 2 * 3
+    assert {row["variant"] for row in rows} == {"5", "4", "5-examples"}
+    for row in context.tables["ratings"].to_pylist():
+        own = sorted(r["expected"] for r in rows if (r["row"], r["axis"]) == (row["row"], row["axis"]))
+        assert row["expected"] == pytest.approx(own[1])
+        assert row["spread"] > 0
+        assert sum(row[f"p{score}"] for score in range(1, 6)) == pytest.approx(1)
+    four = [row for row in rows if row["variant"] == "4"]
+    assert all(row["p5"] is None and row["scale"] == 4 and 1 <= row["expected"] <= 5 for row in four)
+    assert [probe.axis for probe in findings.paraphrase] == list(AXES)
+    assert all(0 <= probe.same <= 1 and probe.n == 2 for probe in findings.paraphrase)
+    assert set(findings.judges[0].means) == {"5", "4", "5-examples", "5-paraphrased"}
+
+
+def test_a_damaged_entry_or_file_of_known_scores_is_no_score(tmp_path: Path) -> None:
+    key, other = "ab" * 32, "cd" * 32
+    with ScoreCache(tmp_path) as cache:
+        cache.put({key: Entry((1.0, 2.5), None), other: Entry((0.5,), "Because.")})
+        cache.put({other: Entry((0.5,), None)})
+        assert cache.get([key, other, "ef" * 32]) == {key: Entry((1.0, 2.5), None), other: Entry((0.5,), "Because.")}
+        cache._database.execute("UPDATE scores SET logits = x'0000000000000000' WHERE key = ?", (bytes.fromhex(key),))
+        cache._database.commit()
+        assert set(cache.get([key, other])) == {other}
+    (tmp_path / "scores-1.sqlite").write_bytes(b"no database at all" * 100)
+    with ScoreCache(tmp_path) as cache:
+        assert cache.get([other]) == {}
+    assert (tmp_path / "scores-1.damaged").is_file()
