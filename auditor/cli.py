@@ -6,16 +6,15 @@ Exit codes: 0 done, 2 bad input or usage, 3 the run failed, 4 cancelled, 5 verif
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 
-from auditor import __version__, console
-from auditor.audits.rating import Spec as RatingSpec
+from auditor import __version__, cli_rate, cli_rating, console
 from auditor.case import Case, verify
-from auditor.case.case import default_folder
-from auditor.errors import AuditorError, CaseError, InputError
+from auditor.cli_models import models_app
+from auditor.cli_rubric import rubric_app
+from auditor.errors import AuditorError, CaseError
 from auditor.resources import resource
 from auditor.runs.directory import RunDirectory
 
@@ -26,12 +25,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-models_app = typer.Typer(help="The library of model files.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(models_app, name="models")
-
-
-def _field(name: str) -> str:
-    return RatingSpec.model_fields[name].description or ""
+app.add_typer(rubric_app, name="rubric")
+app.command()(cli_rate.rate)
+app.command()(cli_rating.agree)
+app.command()(cli_rating.compare)
 
 
 CaseArgument = Annotated[Path, typer.Argument(help="The case folder.")]
@@ -77,90 +75,6 @@ def has_screen() -> bool:
     if os.name == "nt" or sys.platform == "darwin":
         return True
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
-
-
-@app.command()
-def rate(
-    file: Annotated[Path, typer.Argument(help="Conversations: JSON Lines, JSON array, CSV, TSV, Parquet or text.")],
-    model: Annotated[str, typer.Option(help=_field("model"))] = "",
-    case: Annotated[Path | None, typer.Option(help="Case folder, made if missing. Default: ./auditor-case.")] = None,
-    axes: Annotated[str, typer.Option(help=_field("axes"))] = "",
-    limit: Annotated[int | None, typer.Option(help=_field("limit"))] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
-    scope: Annotated[
-        str, typer.Option(help=_field("scope") + " One of: last_response, conversation.")
-    ] = "last_response",
-    rubric: Annotated[Path | None, typer.Option(help="A rubric file (TOML) instead of the one that ships.")] = None,
-    explain: Annotated[bool, typer.Option("--explain", help=_field("explain"))] = False,
-    n_ctx: Annotated[int, typer.Option(help=_field("n_ctx"))] = 2048,
-    confidence: Annotated[float, typer.Option(help=_field("confidence"))] = 0.95,
-    column: Annotated[
-        list[str] | None,
-        typer.Option("--map", help="FIELD=COLUMN, repeatable; fields: id, group, role, text, prompt, …"),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
-) -> None:
-    """Rate conversations with a judge model."""
-    asked = {
-        "axes": [name.strip() for name in axes.split(",") if name.strip()],
-        "limit": limit,
-        "scope": scope,
-        "explain": explain,
-        "n_ctx": n_ctx,
-        "confidence": confidence,
-        "mapping": _mapping(column or []),
-    }
-    inputs = {"conversations": file} | ({"rubric": rubric} if rubric else {})
-    raise typer.Exit(_rate(inputs, asked, model, case or default_folder(), seed, as_json=as_json))
-
-
-def _mapping(pairs: list[str]) -> dict[str, str]:
-    found = {}
-    for pair in pairs:
-        field, sign, column = pair.partition("=")
-        if not sign or not field or not column:
-            raise InputError("A mapping is written FIELD=COLUMN", column="--map", value=pair)
-        found[field.strip()] = column.strip()
-    return found
-
-
-def _rate(
-    inputs: dict[str, Path], asked: dict[str, Any], model: str, case_path: Path, seed: int, *, as_json: bool
-) -> int:
-    from auditor.models.library import Library
-
-    library = Library()
-    judge = library.get(model) if model else library.default()
-    try:
-        spec = RatingSpec(model=judge.name, **asked)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = "--" + str(first["loc"][0]).replace("_", "-")
-        raise InputError(first["msg"], column=name, value=first["input"]) from None
-    _check_inputs(inputs, spec)
-    if judge.is_starter:
-        from auditor.models.starter import STARTER_WARNING
-
-        console.say(STARTER_WARNING[:1].upper() + STARTER_WARNING[1:] + ".")
-    with console.open_or_create(case_path) as case:
-        run = case.new_run("rating", spec.model_dump(mode="json"), inputs, {"judge": judge}, seed=seed)
-        code = console.carry_out(case, run)
-        if code == console.DONE:
-            console.print_outcome(case, run, as_json=as_json)
-        return code
-
-
-def _check_inputs(inputs: dict[str, Path], spec: RatingSpec) -> None:
-    """Say what is wrong before a case or a run is made."""
-    from auditor.audits import InputFile
-    from auditor.audits.rating import inputs as files
-    from auditor.audits.rating import rubric
-
-    loaded = rubric.load(inputs.get("rubric"))
-    for axis in spec.axes:
-        loaded.axis(axis)
-    path = inputs["conversations"]
-    files.recognise(InputFile(path, path.name, ""), spec.mapping)
 
 
 @app.command()
@@ -274,7 +188,7 @@ def demo(
     """Rate the bundled sample conversations with the starter model and write the report."""
     path = case or Path.cwd() / "auditor-demo"
     sample = {"conversations": resource("samples", "conversations.jsonl")}
-    code = _rate(sample, {}, "starter", path, 0, as_json=False)
+    code = cli_rate.carry_out(sample, {}, ["starter"], path, 0, as_json=False)
     if code != console.DONE:
         raise typer.Exit(code)
     with _readable(path) as opened:
@@ -296,50 +210,3 @@ def self_test() -> None:
     from auditor import selftest
 
     raise typer.Exit(0 if selftest.run(console.out) else 1)
-
-
-@models_app.command("list")
-def models_list() -> None:
-    """List the library, and whether each model fits into this machine's memory."""
-    from auditor.models.fit import estimate
-    from auditor.models.library import Library
-    from auditor.models.starter import HOW_TO_GET
-
-    found = Library().list()
-    for model in found:
-        console.out(
-            f"{model.name}  {model.architecture} {model.quantisation}  {model.size_bytes:,} bytes  {model.path}"
-        )
-        console.out(f"    {estimate(model, n_ctx=2048).sentence}")
-    if not found:
-        console.out(HOW_TO_GET)
-
-
-@models_app.command("add")
-def models_add(
-    file: Annotated[Path, typer.Argument(help="A GGUF file.")],
-    name: Annotated[str | None, typer.Option(help="Name in the library; the file's own if not given.")] = None,
-    copy: Annotated[bool, typer.Option("--copy", help="Copy the file into the library.")] = False,
-) -> None:
-    """Inspect a model file, record its hash and add it to the library."""
-    from auditor.models.library import Library
-
-    model = Library().add(file, name=name, copy=copy)
-    console.out(f"{model.name}  {model.architecture} {model.quantisation}  SHA-256 {model.sha256}")
-
-
-@models_app.command("check")
-def models_check(name: Annotated[str, typer.Argument(help="Name in the library.")]) -> None:
-    """Hash a model again and compare."""
-    from auditor.models.library import Library
-
-    model = Library().check(name)
-    console.out(f"{model.name} is unchanged: SHA-256 {model.sha256}")
-
-
-@models_app.command("remove")
-def models_remove(name: Annotated[str, typer.Argument(help="Name in the library.")]) -> None:
-    """Forget a model; a copied file is deleted, a referenced one stays."""
-    from auditor.models.library import Library
-
-    Library().remove(name)

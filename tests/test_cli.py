@@ -43,7 +43,7 @@ def test_rate_prints_one_json_object_and_the_case_verifies(tmp_path: Path) -> No
 
 @pytest.mark.slow
 def test_explanations_and_chosen_axes(tmp_path: Path) -> None:
-    arguments = ("--limit", 1, "--axes", "on_topic", "--explain", "--scope", "conversation", "--json")
+    arguments = ("--limit", 1, "--axes", "on_topic", "--explain", "all", "--scope", "conversation", "--json")
     done = auditor("rate", SAMPLE, "--model", "starter", "--case", tmp_path / "case", *arguments)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)

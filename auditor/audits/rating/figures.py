@@ -1,7 +1,6 @@
 """Pictures of a rating run; the same for screen, report and export."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,39 +11,32 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from auditor.audits import Picture
+from auditor.audits.rating.figures_agreement import certificate_picture, correlation_picture, pictures_of
 from auditor.audits.rating.findings import AxisSummary, RatingFindings
+from auditor.audits.rating.look import THEMES, Theme, panel_grid, style
 
 #: More points than this are counted in cells instead of being drawn one by one.
 _MAX_POINTS = 2000
 _MAX_ENTROPY = float(np.log(5))
 
 
-@dataclass(frozen=True)
-class _Theme:
-    paper: str
-    ink: str
-    faint: str
-    bar: str
-    accent: str
-
-
-# Blue and orange of Okabe and Ito (2008): told apart with every common colour vision.
-_THEMES = {
-    "light": _Theme(paper="#ffffff", ink="#1f2933", faint="#d5dbe1", bar="#0072b2", accent="#d55e00"),
-    "dark": _Theme(paper="#1e2227", ink="#e6e9ec", faint="#454c54", bar="#56b4e9", accent="#e69f00"),
-}
-
-
 def pictures(findings: RatingFindings, tables: Mapping[str, Path], theme: str) -> Iterator[Picture]:
-    """Distribution of scores, means with intervals, and how unsure the judge was."""
-    look = _THEMES[theme]
+    """Distribution of scores, means with intervals, how unsure the judge was, how the axes go together, and people."""
+    look = THEMES[theme]
     yield _distributions(findings, look)
     yield _means(findings, look)
     yield _uncertainty(findings, tables["ratings"], look)
+    titles = {axis.name: axis.title for axis in findings.axes}
+    if correlation := correlation_picture(tables["ratings"], titles, theme):
+        yield correlation
+    if "labels" in tables:
+        yield from pictures_of(findings.agreement, pq.read_table(tables["labels"]), theme)
+    if calibration := certificate_picture(findings.certificates, theme):
+        yield calibration
 
 
-def _distributions(findings: RatingFindings, look: _Theme) -> Picture:
-    figure, panels = _panels(findings, look, height=2.6)
+def _distributions(findings: RatingFindings, look: Theme) -> Picture:
+    figure, panels = panel_grid(len(findings.axes), look, height=2.6)
     scores = np.arange(1, 6)
     for panel, axis in zip(panels, findings.axes, strict=True):
         shares = np.array(axis.modes) / axis.n
@@ -84,10 +76,10 @@ def _distributions(findings: RatingFindings, look: _Theme) -> Picture:
     )
 
 
-def _means(findings: RatingFindings, look: _Theme) -> Picture:
+def _means(findings: RatingFindings, look: Theme) -> Picture:
     figure = Figure(figsize=(7.2, 0.9 + 0.42 * len(findings.axes)), layout="constrained", facecolor=look.paper)
     panel = figure.add_subplot()
-    _style(panel, look)
+    style(panel, look)
     for place, axis in enumerate(findings.axes):
         if axis.low is not None and axis.high is not None:
             panel.plot([axis.low, axis.high], [place, place], color=look.bar, linewidth=3, solid_capstyle="butt")
@@ -123,11 +115,11 @@ def _mean_words(axis: AxisSummary) -> str:
     return f"{axis.mean:.2f} ({axis.low:.2f} to {axis.high:.2f})"
 
 
-def _uncertainty(findings: RatingFindings, ratings: Path, look: _Theme) -> Picture:
+def _uncertainty(findings: RatingFindings, ratings: Path, look: Theme) -> Picture:
     table = pq.read_table(ratings, columns=["row", "axis", "expected", "entropy"])
     names = np.array(table["axis"].to_pylist())
     expected, entropy = table["expected"].to_numpy(), table["entropy"].to_numpy()
-    figure, panels = _panels(findings, look, height=2.4)
+    figure, panels = panel_grid(len(findings.axes), look, height=2.4)
     for panel, axis in zip(panels, findings.axes, strict=True):
         chosen = names == axis.name
         _cloud(panel, expected[chosen], entropy[chosen], look)
@@ -146,7 +138,7 @@ def _uncertainty(findings: RatingFindings, ratings: Path, look: _Theme) -> Pictu
     return Picture("uncertainty", "How unsure the judge was", description, figure, table)
 
 
-def _cloud(panel: Axes, x: Any, y: Any, look: _Theme) -> None:
+def _cloud(panel: Axes, x: Any, y: Any, look: Theme) -> None:
     if len(x) <= _MAX_POINTS:
         panel.plot(x, y, "o", color=look.bar, markersize=3.2, alpha=0.55, markeredgewidth=0)
         return
@@ -155,21 +147,3 @@ def _cloud(panel: Axes, x: Any, y: Any, look: _Theme) -> None:
     size = np.sqrt(counts[counts > 0] / counts.max()) * 36
     centres = (x_edges[filled[:, 0]] + 0.05, y_edges[filled[:, 1]] + _MAX_ENTROPY / 40)
     panel.scatter(*centres, s=size + 1, marker="s", color=look.bar, linewidths=0)
-
-
-def _panels(findings: RatingFindings, look: _Theme, *, height: float) -> tuple[Figure, list[Axes]]:
-    columns = min(3, len(findings.axes))
-    rows = -(-len(findings.axes) // columns)
-    figure = Figure(figsize=(7.2, height * rows), layout="constrained", facecolor=look.paper)
-    panels = [figure.add_subplot(rows, columns, place + 1) for place in range(len(findings.axes))]
-    for panel in panels:
-        _style(panel, look)
-    return figure, panels
-
-
-def _style(panel: Axes, look: _Theme) -> None:
-    panel.set_facecolor(look.paper)
-    panel.tick_params(colors=look.ink, labelsize=8.5, length=3)
-    for name, spine in panel.spines.items():
-        spine.set_visible(name in ("left", "bottom"))
-        spine.set_color(look.faint)

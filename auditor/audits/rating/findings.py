@@ -1,21 +1,22 @@
 """What came out of a rating run: a summary per axis, and the verdict made of them."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from auditor.audits.findings import Caution, Column, Findings, Verdict
+from auditor.audits.rating.agreement import AxisAgreement
+from auditor.audits.rating.certificate import AxisCertificate
 from auditor.audits.rating.rubric import Rubric
 from auditor.models import ModelFile
 from auditor.models.starter import STARTER_WARNING
-from auditor.stats.bootstrap import mean_interval
+from auditor.stats.bootstrap import FEW_GROUPS, mean_interval
 
 #: Above this share of one and the same most probable score, a judge tells nothing apart (our choice).
 CONSTANT_SHARE = 0.95
-#: Below this number of groups the bootstrap interval is too narrow to be quoted without a word (our choice).
-FEW_GROUPS = 20
 
 
 class AxisSummary(BaseModel):
@@ -35,6 +36,36 @@ class AxisSummary(BaseModel):
     entropy: float = Field(description="Mean entropy of p, nats; 0 is sure, 1.609 is clueless.")
     modes: tuple[int, int, int, int, int] = Field(description="How often 1, 2, 3, 4, 5 was most probable.")
     p: tuple[float, float, float, float, float] = Field(description="Mean probability of 1, 2, 3, 4, 5.")
+    spread: float | None = Field(
+        default=None, description="Mean standard deviation of the judges' expected scores; None for a single judge."
+    )
+
+
+class JudgeInfo(BaseModel):
+    """A judge that took part."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    sha256: str
+    quantisation: str
+    is_starter: bool
+    plan: dict[str, Any] = Field(description="How its prompts were cut into batches.")
+    plan_tokens_per_s: dict[str, float] = Field(description="Speed of every plan that was tried on this machine.")
+    device: str
+    means: dict[str, dict[str, float]] = Field(description="Variant -> axis -> its mean expected score, from 1 to 5.")
+
+
+class Paraphrase(BaseModel):
+    """How the first judge's scores change on an axis when it is asked in other words."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    axis: str
+    n: int
+    same: float = Field(description="Share of conversations whose most probable score stays.")
+    mean_difference: float = Field(description="Mean expected score of the paraphrase less that of the prompt.")
+    mean_absolute_difference: float
 
 
 class RatingFindings(Findings):
@@ -52,6 +83,12 @@ class RatingFindings(Findings):
     is_starter: bool
     n_skipped: int = Field(ge=0, description="Records that could not be rated.")
     n_truncated: int = Field(ge=0, description="Conversations of which the earliest turns were left out.")
+    judges: list[JudgeInfo] = Field(default_factory=list)
+    variants: list[str] = Field(default_factory=lambda: ["5"])
+    merge: str = "mean"
+    paraphrase: list[Paraphrase] = Field(default_factory=list)
+    agreement: list[AxisAgreement] = Field(default_factory=list, description="Beside people, where a file was given.")
+    certificates: list[AxisCertificate] = Field(default_factory=list)
 
 
 def summarise(
@@ -62,6 +99,8 @@ def summarise(
     *,
     confidence: float,
     seed: int,
+    expected: NDArray[np.float64] | None = None,
+    spread: float | None = None,
 ) -> AxisSummary:
     """Summary of an axis.
 
@@ -69,8 +108,10 @@ def summarise(
     ----------
     p : ndarray of shape (n, 5)
         Probability of each score, a row a conversation.
+    expected : ndarray of shape (n,), optional
+        Expected scores where they are not those of `p`: merged by median or majority.
     """
-    expected = p @ np.arange(1, 6)
+    expected = p @ np.arange(1, 6) if expected is None else expected
     interval = mean_interval(expected, groups, confidence=confidence, seed=seed)
     modes = np.bincount(p.argmax(axis=1), minlength=5)
     logs = np.log(np.where(p > 0, p, 1.0))
@@ -87,18 +128,29 @@ def summarise(
         entropy=float(-(p * logs).sum(axis=1).mean()),
         modes=tuple(int(count) for count in modes),
         p=tuple(float(share) for share in p.mean(axis=0)),
+        spread=spread,
     )
 
 
-def verdict(axes: Sequence[AxisSummary], n: int, model: ModelFile, *, scope: str, confidence: float) -> Verdict:
-    """The outcome in one sentence."""
+def verdict(
+    axes: Sequence[AxisSummary],
+    n: int,
+    models: Sequence[ModelFile],
+    *,
+    scope: str,
+    confidence: float,
+    people: str | None,
+) -> Verdict:
+    """The outcome in one sentence; `people` says how it stands beside human ratings, None if there are none."""
     what = "last replies" if scope == "last_response" else "conversations"
     if n == 1:
         what = what.removesuffix("s") if scope == "conversation" else "last reply"
+    who = " and ".join(model.name for model in models)
     parts = ", ".join(f"{axis.title.lower()} {axis.mean:.2f}{_bounds(axis, confidence)}" for axis in axes)
-    sentence = f"{n:,} {what} rated by {model.name} from 1 to 5: {parts}; no human ratings were compared"
-    sentence += f" ({STARTER_WARNING})." if model.is_starter else "."
-    return Verdict(state="rated by the starter model" if model.is_starter else "rated", sentence=sentence)
+    sentence = f"{n:,} {what} rated by {who} from 1 to 5: {parts}; {people or 'no human ratings were compared'}"
+    is_starter = any(model.is_starter for model in models)
+    sentence += f" ({STARTER_WARNING})." if is_starter else "."
+    return Verdict(state="rated by the starter model" if is_starter else "rated", sentence=sentence)
 
 
 def _bounds(axis: AxisSummary, confidence: float) -> str:
@@ -108,11 +160,11 @@ def _bounds(axis: AxisSummary, confidence: float) -> str:
 
 
 def cautions(
-    axes: Sequence[AxisSummary], model: ModelFile, *, n_skipped: int, n_truncated: int, n_ctx: int
+    axes: Sequence[AxisSummary], models: Sequence[ModelFile], *, n_skipped: int, n_truncated: int, n_ctx: int
 ) -> list[Caution]:
     """Everything a reader of the numbers must know, counted."""
     found = []
-    if model.is_starter:
+    if any(model.is_starter for model in models):
         found.append(Caution(code="starter", message=STARTER_WARNING, count=sum(axis.n for axis in axes)))
     if n_skipped:
         message = f"{n_skipped:,} records could not be rated and are listed in the table of skipped records."
@@ -139,13 +191,23 @@ def cautions(
     return found
 
 
+NOT_COMPARED = "The scores are the judge model's, not people's; they were not compared with human ratings in this run."
+COMPARED = (
+    "The scores are the judge model's, not people's. Agreement is with the people whose ratings were given, on the "
+    "conversations they rated; of others it says nothing."
+)
 LIMITATIONS = [
-    "The scores are the judge model's, not people's; they were not compared with human ratings in this run.",
     "The probabilities are not calibrated: a sure judge can be wrong.",
     "Judges are known to favour longer and more fluent answers.",
     "Judges react to wording and order of the prompt: compare only runs with the same order, rubric and model file.",
     "The intervals show what another sample of conversations would change, not the judge's own error.",
 ]
+
+
+def limitations(*, compared: bool) -> list[str]:
+    """What the numbers do not show."""
+    return [COMPARED if compared else NOT_COMPARED, *LIMITATIONS]
+
 
 RATINGS_COLUMNS = (
     Column(name="id", title="Conversation", description="Id in the file, or row-<n>."),
@@ -166,7 +228,37 @@ RATINGS_COLUMNS = (
         for score in range(1, 6)
     ),
     Column(
+        name="spread",
+        title="Spread",
+        description="Standard deviation of the judges' expected scores; empty for a single judge.",
+    ),
+    Column(
+        name="length",
+        title="Length",
+        description="Of what is rated: the last reply, or all replies.",
+        unit="characters",
+    ),
+    Column(
         name="truncated_turns", title="Turns left out", description="Earliest turns that did not fit into the context."
+    ),
+    Column(name="explanation", title="Explanation", description="The judge's sentence after its score, if asked for."),
+    Column(
+        name="prompt", title="Prompt", description="SHA-256 of the model's hash and the exact tokens of the prompt."
+    ),
+)
+JUDGEMENTS_COLUMNS = (
+    Column(name="id", title="Conversation", description="Id in the file, or row-<n>."),
+    Column(name="row", title="Row", description="Record number in the input, from 1."),
+    Column(name="axis", title="Axis", description="Axis of the rubric."),
+    Column(name="judge", title="Judge", description="Name of the model."),
+    Column(name="variant", title="Prompt", description="Variant of the prompt."),
+    Column(name="scale", title="Scale", description="Highest score of the variant's scale."),
+    Column(name="expected", title="Expected", description="Expected score; from 1 to 4 it counts 1 + (s - 1) 4/3."),
+    Column(name="mode", title="Most probable", description="Most probable score, on the variant's own scale."),
+    Column(name="entropy", title="Entropy", description="-sum p log p.", unit="nats"),
+    *(
+        Column(name=f"p{score}", title=f"p({score})", description=f"Probability of {score} on the variant's own scale.")
+        for score in range(1, 6)
     ),
     Column(name="explanation", title="Explanation", description="The judge's sentence after its score, if asked for."),
 )

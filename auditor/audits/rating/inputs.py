@@ -6,6 +6,7 @@ Memory stays flat: one record is held at a time. A conversation is known by its 
 import csv
 import itertools
 from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from auditor.audits import InputFile, Preview
@@ -218,6 +219,17 @@ def conversation_at(file: InputFile, mapping: Mapping[str, str], row: int) -> Co
         if found.row == row:
             return found
     raise InputError("There is no conversation in this row", file=file.name, row=row)
+
+
+def conversations_at(file: InputFile, mapping: Mapping[str, str], rows: AbstractSet[int]) -> Iterator[Conversation]:
+    """The conversations of some rows, in the order of the file, which is read once and no further than needed."""
+    left = len(rows)
+    for found in conversations(file, mapping, on_bad=lambda _: None):
+        if found.row in rows:
+            yield found
+            left -= 1
+            if not left:
+                return
 
 
 def preview(file: InputFile, mapping: Mapping[str, str]) -> Preview:

@@ -1,6 +1,7 @@
 """What a report says of the method of a rating run, in plain text."""
 
 from auditor.audits.rating.findings import RatingFindings
+from auditor.audits.rating.people_text import people_methods
 from auditor.audits.rating.rubric import Axis
 from auditor.stats.bootstrap import N_RESAMPLES
 
@@ -34,6 +35,7 @@ def methods(findings: RatingFindings) -> list[tuple[str, str]]:
         ("Order of the prompt", f"{findings.order}. The order is part of the instrument and never changes with speed."),
         ("Intervals", intervals),
         ("Long conversations", long),
+        *people_methods(findings.agreement, findings.certificates),
         *((f"Rubric, {rubric.axis(axis.name).title}", _axis_text(rubric.axis(axis.name))) for axis in findings.axes),
         ("Rubric, source", f"{rubric.title} ({rubric.name}), SHA-256 {findings.rubric_sha256}."),
     ]
