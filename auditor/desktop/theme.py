@@ -168,18 +168,31 @@ def _sheet(t: Theme) -> str:
     QPushButton:hover {{ border-color: {t.soft}; }}
     QPushButton:focus {{ border: 2px solid {t.accent}; padding: 5px 11px; }}
     QPushButton:disabled {{ color: {t.soft}; background: {t.raised}; }}
+    QPushButton#quick {{ padding: 4px 10px; }}
+    QPushButton#quick:focus {{ padding: 3px 9px; }}
+    QPushButton#quick:checked {{ background: {t.accent}; color: {t.on_accent}; border-color: {t.accent}; font-weight: 600; }}
+    QPushButton#key {{ padding: 6px 0; font-size: 16px; font-weight: 600; }}
+    QPushButton#key:focus {{ padding: 5px 0; }}
+    QPushButton#key:checked {{ background: {t.accent}; color: {t.on_accent}; border-color: {t.accent}; }}
     QPushButton#primary {{ background: {t.accent}; color: {t.on_accent}; border-color: {t.accent}; font-weight: 600; }}
     QPushButton#primary:focus {{ border: 2px solid {t.ink}; }}
     QPushButton#primary:disabled {{ background: {t.raised}; color: {t.soft}; border-color: {t.line}; }}
     QLineEdit {{ padding: 4px 6px; border: 1px solid {t.line}; border-radius: 4px; background: {t.base};
         selection-background-color: {t.accent}; selection-color: {t.on_accent}; min-height: 20px; }}
     QComboBox, QSpinBox, QDoubleSpinBox {{ min-height: 26px; }}
+    QComboBox QLineEdit, QComboBox QLineEdit:focus {{ border: none; padding: 0; min-height: 0; background: transparent; }}
     QLineEdit:focus {{ border: 2px solid {t.accent}; padding: 3px 5px; }}
     QTableView {{ background: {t.base}; border: 1px solid {t.line}; gridline-color: {t.line};
         alternate-background-color: {t.paper}; }}
     QHeaderView::section {{ background: {t.raised}; border: none; border-right: 1px solid {t.line};
         border-bottom: 1px solid {t.line}; padding: 5px 6px; font-weight: 600; }}
+    QTextEdit#reading {{ font-size: 17px; }}
     QTextEdit, QPlainTextEdit {{ background: {t.base}; border: 1px solid {t.line}; border-radius: 4px; }}
+    QTextEdit:focus, QPlainTextEdit:focus {{ border-color: {t.accent}; }}
+    QListWidget {{ background: {t.base}; border: 1px solid {t.line}; border-radius: 4px; }}
+    QListWidget:focus {{ border-color: {t.accent}; }}
+    QListWidget::item {{ padding: 5px 6px; }}
+    QListWidget::item:selected {{ background: {t.accent}; color: {t.on_accent}; }}
     QProgressBar {{ border: 1px solid {t.line}; border-radius: 4px; background: {t.base}; height: 10px; }}
     QProgressBar::chunk {{ background: {t.accent}; border-radius: 3px; }}
     QScrollArea {{ border: none; }}

@@ -6,7 +6,6 @@ from typing import Any
 from PySide6.QtCore import QTimer, Signal
 from PySide6.QtWidgets import (
     QComboBox,
-    QFileDialog,
     QFormLayout,
     QFrame,
     QHeaderView,
@@ -22,6 +21,7 @@ from PySide6.QtWidgets import (
 
 from auditor.audits import rating
 from auditor.desktop import theme
+from auditor.desktop.panels.rubric_choice import RubricChoice
 from auditor.desktop.session import Session
 from auditor.desktop.widgets.detail import plain_label
 from auditor.desktop.widgets.dropzone import DropZone
@@ -50,7 +50,6 @@ class RateSetup(QWidget):
         super().__init__(parent)
         self._session = session
         self._path: Path | None = None
-        self._rubric: Path | None = None
         self._preview: dict[str, Any] | None = None
         self._models: dict[str, ModelFile] = {}
         self._fits = False
@@ -120,10 +119,8 @@ class RateSetup(QWidget):
         self.model.currentIndexChanged.connect(self.refresh_cost)
         self.model_words = plain_label(name="help")
         self.model_words.hide()
-        self.rubric_words = plain_label("Rubric: the one that ships", name="help")
-        choose = QPushButton("Another rubric…")
-        choose.clicked.connect(self._choose_rubric)
-        for widget in (self.model, self.model_words, self.rubric_words, choose):
+        self.rubric = RubricChoice(self._session, self._judge)
+        for widget in (self.model, self.model_words, _heading("Rubric"), self.rubric):
             self._layout.addWidget(widget)
 
     def _footer(self) -> QFrame:
@@ -164,21 +161,15 @@ class RateSetup(QWidget):
         self.model_words.setText(sentence)
         self.model_words.setVisible(bool(sentence))
 
-    def _choose_rubric(self) -> None:
-        name, _ = QFileDialog.getOpenFileName(self, "Choose a rubric", "", "Rubrics (*.toml)")
-        if name:
-            self.take_rubric(Path(name))
-
-    def take_rubric(self, path: Path) -> None:
-        """Use another rubric, once it was read."""
-
-        def shown(found: dict[str, Any]) -> None:
-            self._rubric = path
-            axes = ", ".join(row["axis"] for row in found["rows"])
-            self.rubric_words.setText(f"{found['format']} ({path.name}). Axes: {axes}")
-
-        asked = {"audit": "rating", "role": "rubric", "path": str(path)}
-        self._session.asker.ask("preview", asked, shown, self._session.said.emit, kind="rubric")
+    def _judge(self) -> dict[str, Any]:
+        values = self.form.values()
+        variant = next(iter(values.get("variants", ())), "5")
+        return {
+            "model": self.model.currentData(),
+            "scope": values["scope"],
+            "n_ctx": values["n_ctx"],
+            "variant": variant,
+        }
 
     def take_file(self, path: Path) -> None:
         """Read a file and show what it turned out to be."""
@@ -302,7 +293,8 @@ class RateSetup(QWidget):
         spec = self.form.spec({"model": model.name, "mapping": self._mapped()})
         if spec is None:
             return
-        inputs = {"conversations": self._path} | ({"rubric": self._rubric} if self._rubric else {})
+        rubric = self.rubric.path
+        inputs = {"conversations": self._path} | ({"rubric": rubric} if rubric else {})
         try:
             self._session.new_run("rating", spec.model_dump(mode="json"), inputs, {"judge": model}, self.seed.value())
         except AuditorError as error:

@@ -6,11 +6,12 @@ The order is an index permutation, made by numpy in a thread; numpy is imported 
 import re
 from array import array
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+_EQUALS = re.compile(r"^\s*(\w+)\s+is\s+(.+?)\s*$", re.IGNORECASE | re.DOTALL)
 _CONDITION = re.compile(r"^\s*(\w+)\s*(<=|>=|!=|=|<|>)\s*(-?\d+(?:\.\d+)?)\s*$")
 
 
@@ -104,11 +105,23 @@ class Texts:
         place = {text: rank for rank, text in enumerate(sorted(set(texts)))}
         return np.fromiter((place[text] for text in texts), dtype=np.float64, count=n)
 
+    def equal(self, text: str, n: int) -> Any:
+        """Which of the first n cells are this text, ndarray of bool."""
+        import numpy as np
+
+        for row in self._rows_with(text, n):
+            if self.whole_text(row) == text:
+                keys = self.keys(n)
+                return keys == keys[row]
+        return np.zeros(n, dtype=bool)
+
     def rows_with(self, needle: str, n: int) -> list[int]:
         """Rows whose text holds the needle, whatever the case of its ASCII letters."""
+        return list(self._rows_with(needle, n))
+
+    def _rows_with(self, needle: str, n: int) -> Iterator[int]:
         # Bytes are lowered on both sides alike, so that what is outside ASCII is found as it was typed.
         data, wanted = bytes(self.data).lower(), needle.encode().lower()
-        found = []
         position = data.find(wanted)
         while position >= 0:
             row = bisect_right(self.offsets, position) - 1
@@ -116,11 +129,10 @@ class Texts:
             if row >= n:
                 break
             if position + len(wanted) <= end:
-                found.append(row)
+                yield row
                 position = data.find(wanted, end)
             else:
                 position = data.find(wanted, position + 1)
-        return found
 
 
 def read_columns(folder: Path, infos: Sequence[dict[str, Any]]) -> list[Numbers | Texts]:
@@ -157,8 +169,8 @@ def arrange(
     sort_by : int or None
         Column; equal cells keep their order, empty ones go to the end.
     wanted : str
-        Parts separated by ``;``, all of which must hold: ``column < number`` (also <=, >, >=, =, !=), or text that some
-        text column holds.
+        Parts separated by ``;``, all of which must hold: ``column < number`` (also <=, >, >=, =, !=), ``column is text``
+        for cells that are exactly this text, or text that some text column holds.
     """
     if sort_by is None and not wanted.strip():
         return None
@@ -198,6 +210,11 @@ def _holds(columns: Sequence[Numbers | Texts], n: int, part: str) -> Any:
                     "!=": values != number,
                 }
                 return tests[condition[2]]
+    same = _EQUALS.match(part)
+    if same:
+        for column in columns:
+            if isinstance(column, Texts) and same[1].lower() in (column.name.lower(), column.title.lower()):
+                return column.equal(same[2], n)
     keep = np.zeros(n, dtype=bool)
     for column in columns:
         if isinstance(column, Texts):

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from PySide6.QtCore import QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QFont, QPainter, QPaintEvent, QTextCharFormat, QTextCursor
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QFont, QPainter, QPaintEvent, QPen, QTextCharFormat, QTextCursor
 from PySide6.QtWidgets import QLabel, QSizePolicy, QTextEdit, QWidget
 
 from auditor.desktop import theme
@@ -42,18 +42,20 @@ class ScoreBars(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._row: Mapping[str, Any] = {}
+        self._beside: Mapping[str, Any] | None = None
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
     def sizeHint(self) -> QSize:
         """Room for five bars."""
         return QSize(200, 110)
 
-    def show_row(self, row: Mapping[str, Any]) -> None:
-        """Show a row of the ratings table."""
-        self._row = row
+    def show_row(self, row: Mapping[str, Any], beside: Mapping[str, Any] | None = None) -> None:
+        """Show a row of the ratings table; a line marks where the same bar of another judge's row ends."""
+        self._row, self._beside = row, beside
         words = ", ".join(f"{score}: {row[f'p{score}']:.1%}" for score in range(1, 6))
         self.setAccessibleName(f"Probabilities: {words}")
-        self.setToolTip("Softmax over the logits of the tokens 1 to 5 after 'Rating:'.")
+        marks = " Dashed lines: the first judge's probabilities." if beside is not None else ""
+        self.setToolTip(f"Softmax over the logits of the tokens 1 to 5 after 'Rating:'.{marks}")
         self.update()
 
     def paintEvent(self, _event: QPaintEvent) -> None:
@@ -73,6 +75,10 @@ class ScoreBars(QWidget):
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(QColor(look.accent if is_mode else look.line))
             painter.drawRoundedRect(QRectF(left, floor - height, slot - 8, height), 2, 2)
+            if self._beside is not None:
+                mark = floor - float(self._beside[f"p{score}"]) * (floor - 18)
+                painter.setPen(QPen(QColor(look.ink), 1.4, Qt.PenStyle.DashLine))
+                painter.drawLine(QPointF(left - 2, mark), QPointF(left + slot - 6, mark))
             painter.setPen(QColor(look.ink))
             painter.drawText(
                 QRectF(left, floor - height - 16, slot - 8, 14), Qt.AlignmentFlag.AlignCenter, f"{share:.0%}"

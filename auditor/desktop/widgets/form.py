@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args, get_origin
 
-from annotated_types import Ge, Le
+from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from PySide6.QtCore import Qt, Signal
@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-_NONE = "all"
+_NONE, _NOTHING = "all", "none"
 
 
 class Form(QWidget):
@@ -133,10 +133,16 @@ class Form(QWidget):
         box = QDoubleSpinBox()
         box.setDecimals(3)
         box.setSingleStep(0.01)
-        box.setRange(*_bounds(field))
-        box.setValue(field.default)
+        low, high = _bounds(field)
+        box.setRange(low, high)
+        if field.default is None:
+            # The least value stands for "none": what may be left out lies between open bounds.
+            box.setSpecialValueText(_NOTHING)
+            box.setValue(low)
+        else:
+            box.setValue(field.default)
         box.valueChanged.connect(self._touched)
-        return box, lambda: round(box.value(), 3)
+        return box, lambda: None if field.default is None and box.value() <= low else round(box.value(), 3)
 
     def _line(self, field: FieldInfo, *, is_list: bool) -> tuple[QWidget, Callable[[], Any]]:
         line = QLineEdit(", ".join(field.default) if is_list else str(field.default))
@@ -182,6 +188,10 @@ def _bounds(field: FieldInfo) -> tuple[float, float]:
     for rule in field.metadata:
         if isinstance(rule, Ge) and isinstance(rule.ge, (int, float)):
             low = rule.ge
+        if isinstance(rule, Gt) and isinstance(rule.gt, (int, float)):
+            low = rule.gt
         if isinstance(rule, Le) and isinstance(rule.le, (int, float)):
             high = rule.le
+        if isinstance(rule, Lt) and isinstance(rule.lt, (int, float)):
+            high = rule.lt
     return low, high

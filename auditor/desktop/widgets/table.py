@@ -121,11 +121,18 @@ class TableModel(QAbstractTableModel):
 
     def value(self, shown: int, name: str) -> Any:
         """Cell of a shown row by the column's name: a number or the whole text; None where there is none."""
-        row = self.source_row(shown)
+        return self.cell(self.source_row(shown), name)
+
+    def cell(self, row: int, name: str) -> Any:
+        """The same of a row in the rows' own order, whether it is shown or not."""
         for column in self._columns:
             if column.name == name:
                 return column.whole_text(row) if isinstance(column, Texts) else column.values[row]
         return None
+
+    def column(self, name: str) -> Numbers | Texts:
+        """A column by its name."""
+        return self._columns[self.column_index(name)]
 
     def column_index(self, name: str) -> int:
         """Place of a column."""
@@ -197,8 +204,9 @@ class Table(QWidget):
         header.setHighlightSections(False)
         self.view.setSortingEnabled(True)
         self.view.selectionModel().currentRowChanged.connect(lambda now, _before: self.selected.emit(now.row()))
+        self._condition = ""
         self._typing = QTimer(self, singleShot=True, interval=_TYPING_MS)
-        self._typing.timeout.connect(lambda: self.model.set_filter(self.filter.text()))
+        self._typing.timeout.connect(self._set_filter)
         self.filter.textChanged.connect(lambda _text: self._typing.start())
         for signal in (self.model.arranged, self.model.rowsInserted):
             signal.connect(self._show_count)
@@ -211,7 +219,8 @@ class Table(QWidget):
         layout.addWidget(self.view, 1)
 
     def set_columns(self, columns: Sequence[Numbers | Texts]) -> None:
-        """Show other columns; widths follow the titles and the first rows."""
+        """Show other columns, without conditions; widths follow the titles and the first rows."""
+        self._condition = ""
         self.filter.blockSignals(True)
         self.filter.clear()
         self.filter.blockSignals(False)
@@ -229,6 +238,14 @@ class Table(QWidget):
             ]
             width = max(metrics.horizontalAdvance(text) for text in [title + "MMM", *texts])
             self.view.setColumnWidth(place, min(320, width + 20))
+
+    def set_condition(self, condition: str) -> None:
+        """Show only rows that fulfil a condition, besides what the filter line asks for; see `arrange`."""
+        self._condition = condition
+        self._set_filter()
+
+    def _set_filter(self) -> None:
+        self.model.set_filter(";".join(part for part in (self._condition, self.filter.text()) if part.strip()))
 
     def _show_count(self) -> None:
         shown, there = self.model.rowCount(), self.model.all_rows
