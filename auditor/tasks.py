@@ -8,7 +8,6 @@ harm it.
 import json
 import os
 import sys
-from array import array
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -16,10 +15,11 @@ from typing import IO, Any
 
 from pydantic import ValidationError
 
-from auditor import audits
+from auditor import audits, tasks_models, tasks_people, tasks_rating, tasks_rubric
 from auditor.audits import InputFile
 from auditor.case import Case
 from auditor.case import verify as verify_case
+from auditor.column_files import write_columns
 from auditor.console import write_report
 from auditor.errors import AuditorError
 from auditor.models import ModelFile
@@ -41,7 +41,9 @@ def preview(asked: Question, _progress: Progress) -> Any:
 
 def models_list(_asked: Question, _progress: Progress) -> Any:
     """The library, each model with its fit."""
-    return [_model(model) for model in Library().list()]
+    library = Library()
+    library.sweep()
+    return [_model(model) for model in library.list()]
 
 
 def models_add(asked: Question, progress: Progress) -> Any:
@@ -110,41 +112,11 @@ def _pace(case: str, audit: str, model: ModelFile, spec: Mapping[str, Any]) -> f
 
 def table(asked: Question, _progress: Progress) -> Any:
     """A finished table as column files: numbers as doubles, text as UTF-8 with offsets and sort ranks."""
-    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     run = RunDirectory(Path(asked["run_dir"]))
-    folder = Path(asked["folder"])
     info = next(info for info in run.findings()["tables"] if info["name"] == asked["table"])
-    read = pq.read_table(run.table_files()[asked["table"]])
-    columns = []
-    for number, column in enumerate(info["columns"]):
-        values = read[column["name"]].combine_chunks()
-        is_text = str(values.type) in ("string", "large_string")
-        target = folder / f"{number}"
-        if is_text:
-            _write_text(values.fill_null("").to_pylist(), target)
-            # Texts differ in rank exactly when they differ, so that sorting needs numbers alone.
-            ranks = pc.rank(values.fill_null(""), sort_keys="ascending", tiebreaker="min")
-            _write_numbers(array("d", ranks.cast("float64").to_pylist()), target.with_suffix(".rank"))
-        else:
-            numbers = values.cast("float64").fill_null(float("nan")).to_pylist()
-            _write_numbers(array("d", numbers), target.with_suffix(".f8"))
-        columns.append({**column, "kind": "text" if is_text else "number", "whole": str(values.type).startswith("int")})
-    return {"rows": read.num_rows, "columns": columns}
-
-
-def _write_text(values: list[str], target: Path) -> None:
-    offsets = array("q", [0])
-    with target.with_suffix(".utf8").open("xb") as file:
-        for value in values:
-            offsets.append(offsets[-1] + file.write(value.encode()))
-    _write_numbers(offsets, target.with_suffix(".offsets"))
-
-
-def _write_numbers(numbers: "array[float] | array[int]", target: Path) -> None:
-    with target.open("xb") as file:
-        numbers.tofile(file)
+    return write_columns(pq.read_table(run.table_files()[asked["table"]]), info["columns"], Path(asked["folder"]))
 
 
 def pictures(asked: Question, _progress: Progress) -> Any:
@@ -199,6 +171,10 @@ TASKS: Mapping[str, Callable[[Question, Progress], Any]] = {
         unit,
         report,
         verify,
+        *tasks_rating.TASKS,
+        *tasks_models.TASKS,
+        *tasks_people.TASKS,
+        *tasks_rubric.TASKS,
     )
 }
 

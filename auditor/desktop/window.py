@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
 from auditor.desktop import theme
 from auditor.desktop.actions import Command, Commands
 from auditor.desktop.palette import Palette, Shortcuts
+from auditor.desktop.panels.compare import ComparePanel
 from auditor.desktop.panels.models import ModelsPanel
 from auditor.desktop.panels.overview import OverviewPanel, sample_case_folder
 from auditor.desktop.panels.rate import RatePanel
@@ -58,6 +59,7 @@ class Window(QMainWindow):
         self.watcher = Watcher(session)
         self.overview = OverviewPanel(session)
         self.rate = RatePanel(session)
+        self.compare = ComparePanel(session)
         self.models = ModelsPanel(session)
         self.activity = ActivityBar()
         self.commands = Commands(session.settings, self)
@@ -77,7 +79,12 @@ class Window(QMainWindow):
         rail_layout.setContentsMargins(0, 10, 0, 10)
         self._rail = QButtonGroup(self)
         for place, (name, icon, panel) in enumerate(
-            (("Overview", "overview", self.overview), ("Rate", "rate", self.rate), ("Models", "models", self.models))
+            (
+                ("Overview", "overview", self.overview),
+                ("Rate", "rate", self.rate),
+                ("Compare", "compare", self.compare),
+                ("Models", "models", self.models),
+            )
         ):
             button = QToolButton()
             button.setObjectName("railButton")
@@ -151,11 +158,15 @@ class Window(QMainWindow):
             Command("rate.file", "Choose conversations…", "open", "Ctrl+L", self._choose_file, "Run"),
             Command("rate.sample", "Try with the sample", "run", "", self.try_sample, "Run"),
             Command("rate.run", "Run", "run", "Ctrl+Return", self._run, "Run"),
+            Command("rate.hand", "Rate by hand", "people", "Ctrl+H", self._rate_by_hand, "Run"),
+            Command("rate.humans", "Import human ratings…", "open", "Ctrl+I", self._import_ratings, "Run"),
             Command("rate.report", "Save report as HTML…", "report", "Ctrl+R", self._report, "Run"),
+            Command("compare.run", "Compare the ticked runs", "compare", "Ctrl+Shift+C", self._compare, "Run"),
             Command("models.add", "Add a model…", "models", "Ctrl+M", self._add_model, "Models"),
             Command("go.overview", "Go to Overview", "overview", "Ctrl+1", lambda: self.go_to(0), "Go"),
             Command("go.rate", "Go to Rate", "rate", "Ctrl+2", lambda: self.go_to(1), "Go"),
-            Command("go.models", "Go to Models", "models", "Ctrl+3", lambda: self.go_to(2), "Go"),
+            Command("go.compare", "Go to Compare", "compare", "Ctrl+3", lambda: self.go_to(2), "Go"),
+            Command("go.models", "Go to Models", "models", "Ctrl+4", lambda: self.go_to(3), "Go"),
             Command("look.system", "Appearance: as the system", "overview", "", lambda: self.choose_scheme(""), "View"),
             Command("look.light", "Appearance: light", "overview", "", lambda: self.choose_scheme("light"), "View"),
             Command("look.dark", "Appearance: dark", "overview", "", lambda: self.choose_scheme("dark"), "View"),
@@ -288,13 +299,25 @@ class Window(QMainWindow):
         self.go_to(1)
         self.rate.setup.start()
 
+    def _compare(self) -> None:
+        self.go_to(2)
+        self.compare.compare()
+
+    def _rate_by_hand(self) -> None:
+        self.go_to(1)
+        self.rate.rate_by_hand()
+
+    def _import_ratings(self) -> None:
+        self.go_to(1)
+        self.rate.results.people.choose_file()
+
     def _report(self) -> None:
         name, _ = QFileDialog.getSaveFileName(self, "Save report", "report.html", "HTML (*.html)")
         if name:
             self.rate.results.save_report("html", Path(name))
 
     def _add_model(self) -> None:
-        self.go_to(2)
+        self.go_to(3)
         name, _ = QFileDialog.getOpenFileName(self, "Add a model", "", "GGUF models (*.gguf);;All files (*)")
         if name:
             self.models.add(Path(name))
@@ -322,6 +345,7 @@ class Window(QMainWindow):
         self.commands.refresh_icons()
         theme.refresh_icons(self)
         self.rate.refresh_theme()
+        self.compare.refresh_theme()
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         """Files may be dropped anywhere."""
@@ -341,7 +365,7 @@ class Window(QMainWindow):
         if path.is_dir():
             self.session.open_case(path)
         elif path.suffix.lower() == ".gguf":
-            self.go_to(2)
+            self.go_to(3)
             self.models.add(path)
         else:
             self.go_to(1)
@@ -352,5 +376,7 @@ class Window(QMainWindow):
         self.session.settings.setValue("geometry", self.saveGeometry())
         self.watcher.forget_all()
         self.rate.results.table.finish()
+        self.rate.results.people.finish()
+        self.compare.results.finish()
         self.session.close()
         super().closeEvent(event)

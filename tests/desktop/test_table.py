@@ -44,6 +44,9 @@ def test_empty_cells_go_to_the_end_either_way() -> None:
         ("expected < 2", lambda number, text: number < 2),
         ("expected >= 4.5; row-1", lambda number, text: number >= 4.5 and "Row-1" in text),
         ("nothing like it", lambda number, text: False),
+        ("id is Row-1-ä", lambda number, text: text == "Row-1-ä"),
+        ("Conversation is Row-13-ä; expected < 3", lambda number, text: text == "Row-13-ä" and number < 3),
+        ("id is Row-1", lambda number, text: False),
     ],
 )
 def test_filters(wanted: str, holds) -> None:  # type: ignore[no-untyped-def]  # a plain predicate

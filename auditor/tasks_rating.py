@@ -1,0 +1,277 @@
+"""Questions of the desktop about rating runs side by side; see `auditor.tasks`."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from auditor.audits import rating
+from auditor.case import Case, RunSummary
+from auditor.column_files import write_columns
+from auditor.errors import AuditorError, RunError
+from auditor.report.pictures import save, svg
+from auditor.runs.directory import RunDirectory
+
+if TYPE_CHECKING:
+    from auditor.audits import Picture
+    from auditor.audits.rating.compare import Comparison, PairComparison
+    from auditor.audits.rating.people import People
+
+Question = Mapping[str, Any]
+Progress = Callable[[int, int, str], None]
+
+_SHARES = tuple(f"p{score}" for score in range(1, 6))
+_SCOPES = {"last_response": "last reply", "conversation": "whole conversation"}
+#: Columns of the window's table, in its order; what judges said of one unit is asked for when it is selected.
+_SHOWN = (
+    "id",
+    "axis",
+    "difference",
+    "expected_a",
+    "expected_b",
+    "mode_a",
+    "mode_b",
+    "higher",
+    "label",
+    "right",
+    "row_a",
+    "row_b",
+)
+
+
+def rating_runs(asked: Question, _progress: Progress) -> Any:
+    """Finished rating runs of a case, newest first, with what makes their instrument; and who rated by hand."""
+    with Case.open(Path(asked["case"]), write=False) as case:
+        runs, problems = [], []
+        for summary in case.runs():
+            if summary.audit == rating.name and summary.sealed:
+                try:
+                    runs.append(_offered(summary))
+                except AuditorError as error:
+                    problems.append(f"{summary.id} cannot be compared: {error}")
+                except (KeyError, TypeError):
+                    problems.append(f"{summary.id} cannot be compared: its findings are damaged.")
+        ratings = case.human_ratings()
+    raters = sorted({str(record.body["rater"]) for record in ratings})
+    people = (
+        f"{len(ratings):,} given in this case by {', '.join(raters)}" if ratings else "None were given in this case"
+    )
+    return {
+        "runs": runs,
+        "problems": problems,
+        "people": f"{people}. Those given for the ticked runs are used."
+        if ratings
+        else f"{people}: who is right cannot be told. Rate some by keyboard under Rate.",
+    }
+
+
+def _offered(summary: RunSummary) -> dict[str, Any]:
+    found = RunDirectory(summary.path).findings()
+    return {
+        "id": summary.id,
+        "created": _minute(summary.created),
+        "model": f"{found['model_name']} {found['model_quantisation']}",
+        "rubric": found["rubric"]["name"],
+        "rubric_sha256": found["rubric_sha256"],
+        "order": found["order"],
+        "scope": found["scope"],
+        # Runs from before there were variants of the prompt asked on a scale of 5.
+        "variants": ", ".join(found.get("variants") or ["5"]),
+        "n": found["n"],
+        "conversations": summary.inputs["conversations"],
+        "verdict": summary.verdict,
+    }
+
+
+def compare(asked: Question, progress: Progress) -> Any:
+    """Runs side by side: in words, in figures, as pictures, and as column files where a folder is named.
+
+    `runs` are ids, A first; with `folder` the units of every pair are written to ``folder/<place of the pair>``.
+    """
+    from auditor.audits.rating import compare_text as text
+
+    with Case.open(Path(asked["case"]), write=False) as case:
+        progress(0, 1, "Comparing")
+        runs = [case.run(run) for run in asked["runs"]]
+        people, found = _compared(case, runs)
+    pairs = []
+    for place, pair in enumerate(found.pairs):
+        progress(place, len(found.pairs), "Drawing")
+        tables = (text.differences(pair, found.confidence), text.against_people(pair, found.confidence))
+        pairs.append(
+            {
+                "title": f"{pair.b}: {_described(runs[place + 1])}",
+                "sentence": text.headline(pair, found.confidence),
+                "facts": f"A: {_described(runs[0])}. B: {_described(runs[place + 1])}. {_ground(found, pair, people)}",
+                "judges": [_judge("A", runs[0]), _judge("B", runs[place + 1])],
+                "tables": [asdict(table) for table in tables if table is not None],
+                "pictures": [_drawn(picture) for picture in _pictures(found, place, asked["theme"])],
+                "filters": _filters(pair),
+                **(_units(found, pair, Path(asked["folder"]) / str(place)) if asked.get("folder") else {}),
+            }
+        )
+    notes = [note for pair in found.pairs for axis in pair.axes for note in axis.notes]
+    messages = [caution.message for caution in (*people.cautions, *found.cautions)]
+    return {"pairs": pairs, "warnings": list(dict.fromkeys([*messages, *notes]))}
+
+
+def compare_export(asked: Question, _progress: Progress) -> Any:
+    """Save a picture of a pair of runs, or its data."""
+    with Case.open(Path(asked["case"]), write=False) as case:
+        _people, found = _compared(case, [case.run(run) for run in asked["runs"]])
+    save(_pictures(found, int(asked["pair"]), asked["theme"]), asked["name"], Path(asked["path"]))
+    return {"path": asked["path"]}
+
+
+def _compared(case: Case, runs: Sequence[RunDirectory]) -> "tuple[People, Comparison]":
+    """What people said of the conversations of A, and the comparison; confidence and seed are those of A."""
+    from auditor.audits.rating.compare import RunTables
+    from auditor.audits.rating.compare import compare as side_by_side
+    from auditor.audits.rating.people import UnitIndex, people_of_case
+
+    tables = []
+    for name, run in zip(_run_names(len(runs)), runs, strict=True):
+        sha256, mapping = _read_by(run)
+        tables.append(RunTables(name, run.findings(), _ratings(run), sha256, mapping))
+    first = tables[0]
+    axes = [axis["name"] for axis in first.findings["axes"]]
+    said = [record for run in _same_conversations(runs) for record in case.human_ratings(run.path.name)]
+    people = people_of_case(said, UnitIndex.from_ratings(first.ratings), axes)
+    found = side_by_side(
+        tables, people.ratings, confidence=first.findings["confidence"], seed=runs[0].spec().seed, scale=people.scales
+    )
+    return people, found
+
+
+def _ratings(run: RunDirectory) -> Path:
+    file = run.table_files().get("ratings")
+    if file is None:
+        raise RunError(
+            f"The run {run.path.name} has lost its table of ratings. Verify the case: it names what changed."
+        )
+    return file
+
+
+def _run_names(n: int) -> list[str]:
+    """A and B; with more runs A, B 1, B 2 and so on, each of which is B beside A."""
+    return ["A", "B"] if n == 2 else ["A", *(f"B {number}" for number in range(1, n))]
+
+
+def _read_by(run: RunDirectory) -> tuple[str, Mapping[str, str]]:
+    """What makes the rows of two runs the same conversations: the file, and which of its columns were read."""
+    asked = run.spec()
+    return asked.inputs["conversations"].sha256, asked.spec.get("mapping") or {}
+
+
+def _same_conversations(runs: Sequence[RunDirectory]) -> list[RunDirectory]:
+    """Runs whose human ratings count: those of the conversations that the first of them rated."""
+    return [run for run in runs if _read_by(run) == _read_by(runs[0])]
+
+
+def _pictures(found: "Comparison", place: int, theme: str) -> "Iterator[Picture]":
+    from auditor.audits.rating.figures_compare import compare_pictures
+
+    return compare_pictures(replace(found, pairs=(found.pairs[place],)), theme)
+
+
+def _drawn(picture: "Picture") -> dict[str, str]:
+    """A picture as the window shows it; its data, a line for each unit, are read again when they are exported."""
+    return {"name": picture.name, "title": picture.title, "description": picture.description, "svg": svg(picture)}
+
+
+def _judge(letter: str, run: RunDirectory) -> dict[str, str]:
+    return {"letter": letter, "run": run.path.name, "model": run.findings()["model_name"]}
+
+
+def _described(run: RunDirectory) -> str:
+    found = run.findings()
+    scope = _SCOPES.get(found["scope"], found["scope"])
+    return f"{found['model_name']} {found['model_quantisation']}, {scope}, {_minute(run.spec().created)}"
+
+
+def _ground(found: "Comparison", pair: "PairComparison", people: "People") -> str:
+    raters = sorted({rating.rater for rating in people.ratings})
+    said = f"{len(people.ratings):,} human ratings by {', '.join(raters)}" if raters else "No human ratings"
+    groups = min(axis.groups for axis in pair.axes)
+    return (
+        f"{said}. {found.confidence:.0%} intervals by a bootstrap over {groups:,} contexts, each axis by itself, "
+        f"seed {found.seed}."
+    )
+
+
+def _minute(created: str) -> str:
+    return f"{created[:10]} {created[11:16]} UTC"
+
+
+def _filters(pair: "PairComparison") -> list[dict[str, str]]:
+    """What the window's quick filters ask for; those about people only where people rated."""
+    filters = [{"title": "All", "condition": "", "help": "Every conversation on every axis."}]
+    for letter in "AB":
+        about = f"{letter}'s most probable score is higher."
+        filters.append({"title": f"{letter} higher", "condition": f"higher is {letter} higher", "help": about})
+    if any(axis.people is not None and axis.people.a_right is not None for axis in pair.axes):
+        for right, wrong in ("AB", "BA"):
+            words = f"{right} right, {wrong} wrong"
+            about = f"Only {right}'s most probable score is the people's label (their mean, rounded half up)."
+            filters.append({"title": words, "condition": f"right is {words}", "help": about})
+    return filters
+
+
+def _units(found: "Comparison", pair: "PairComparison", folder: Path) -> dict[str, Any]:
+    """Column files of one pair."""
+    import pyarrow.compute as pc
+
+    from auditor.audits.rating.compare_units import COLUMNS
+
+    about = {column.name: column.model_dump() for column in COLUMNS}
+    folder.mkdir()
+    return write_columns(found.table.filter(pc.field("b") == pair.b), [about[name] for name in _SHOWN], folder)
+
+
+def compared_unit(asked: Question, _progress: Progress) -> Any:
+    """One conversation with both runs' ratings of it on one axis, and what people said of it.
+
+    `runs` are two ids, A first; `rows` is the conversation's row in each.
+    """
+    rows, axis = [int(row) for row in asked["rows"]], str(asked["axis"])
+    with Case.open(Path(asked["case"]), write=False) as case:
+        runs = [case.run(run) for run in asked["runs"]]
+        ratings = [
+            _rating(run, row, axis, case.explanations(run.path.name)) for run, row in zip(runs, rows, strict=True)
+        ]
+        said = _said(case, runs, rows[0], axis)
+    return {"rows": rows, "axis": axis, "parts": _parts(runs[0], rows[0]), "ratings": ratings, "people": said}
+
+
+def _rating(run: RunDirectory, row: int, axis: str, later: Mapping[tuple[str, str], str]) -> dict[str, Any] | None:
+    """A run's row of the ratings table, with a sentence that was asked for after the run if it has none itself."""
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    columns = ["expected", "mode", "entropy", *_SHARES, "explanation"]
+    chosen = (pc.field("row") == row) & (pc.field("axis") == axis)
+    found: list[dict[str, Any]] = pq.read_table(_ratings(run), columns=columns, filters=chosen).to_pylist()
+    if not found:
+        return None
+    return {**found[0], "explanation": found[0]["explanation"] or later.get((str(row), axis)) or ""}
+
+
+def _parts(run: RunDirectory, row: int) -> Sequence[tuple[str, str]]:
+    try:
+        return rating.unit(run.inputs(check=False)["conversations"], run.spec().spec, row)
+    except AuditorError as error:
+        # Scores can be compared when the conversation was erased.
+        return [("Not shown", str(error))]
+
+
+def _said(case: Case, runs: Sequence[RunDirectory], row: int, axis: str) -> str:
+    said = []
+    for run in _same_conversations(runs):
+        for record in case.human_ratings(run.path.name):
+            if (record.body["unit"], record.body["axis"]) == (str(row), axis):
+                note = f" ({record.body['note']})" if record.body["note"] else ""
+                said.append(f"{record.body['rater']} {record.body['score']:g}{note}")
+    return f"People: {', '.join(said)}" if said else "No person rated this."
+
+
+TASKS = (rating_runs, compare, compare_export, compared_unit)
