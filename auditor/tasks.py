@@ -28,6 +28,8 @@ from auditor.models.library import Library
 from auditor.runs.clock import duration
 from auditor.runs.directory import RunDirectory
 
+#: Settings that change how long a unit takes.
+_COST_FIELDS = ("axes", "explain", "scope", "variants", "more_models", "paraphrase")
 Question = Mapping[str, Any]
 Progress = Callable[[int, int, str], None]
 
@@ -103,7 +105,7 @@ def _pace(case: str, audit: str, model: ModelFile, spec: Mapping[str, Any]) -> f
             run = RunDirectory(summary.path)
             asked = run.spec()
             same_model = any(used.sha256 == model.sha256 for used in asked.models.values())
-            if same_model and all(asked.spec.get(name) == spec.get(name) for name in ("axes", "explain", "scope")):
+            if same_model and all(asked.spec.get(name) == spec.get(name) for name in _COST_FIELDS):
                 pace = run.findings()["headline"].get("units_per_s")
                 if pace:
                     return float(pace)

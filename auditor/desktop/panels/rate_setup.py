@@ -6,8 +6,10 @@ from typing import Any
 from PySide6.QtCore import QTimer, Signal
 from PySide6.QtWidgets import (
     QComboBox,
+    QFileDialog,
     QFormLayout,
     QFrame,
+    QHBoxLayout,
     QHeaderView,
     QLabel,
     QPlainTextEdit,
@@ -33,6 +35,7 @@ from auditor.resources import resource
 
 _COST_DELAY_MS = 300
 _NOT_MAPPED = "(not in the file)"
+_NO_PEOPLE = "None. With a file of them the run shows agreement, and can certify from which confidence on to accept."
 
 
 class RateSetup(QWidget):
@@ -50,6 +53,7 @@ class RateSetup(QWidget):
         super().__init__(parent)
         self._session = session
         self._path: Path | None = None
+        self._people: Path | None = None
         self._preview: dict[str, Any] | None = None
         self._models: dict[str, ModelFile] = {}
         self._fits = False
@@ -58,6 +62,7 @@ class RateSetup(QWidget):
         self._layout.setContentsMargins(14, 14, 14, 14)
         self._build_input()
         self._build_model()
+        self._build_people()
         self.form = Form(rating.Spec, {"model", "mapping"})
         self.form.changed.connect(self.refresh_cost)
         self._layout.addWidget(_heading("Settings"))
@@ -122,6 +127,34 @@ class RateSetup(QWidget):
         self.rubric = RubricChoice(self._session, self._judge)
         for widget in (self.model, self.model_words, _heading("Rubric"), self.rubric):
             self._layout.addWidget(widget)
+
+    def _build_people(self) -> None:
+        self._layout.addWidget(_heading("Human ratings"))
+        self.people_words = plain_label(_NO_PEOPLE, name="help")
+        self.choose_people = theme.icon_button("people", "Choose a file…")
+        self.choose_people.setToolTip("CSV with the columns conversation_id, axis, rater, score.")
+        self.choose_people.clicked.connect(self._choose_people)
+        self.drop_people = theme.icon_button("remove", "Without")
+        self.drop_people.setAccessibleName("Run without human ratings")
+        self.drop_people.clicked.connect(lambda: self.take_people(None))
+        self.drop_people.hide()
+        row = QHBoxLayout()
+        row.addWidget(self.choose_people)
+        row.addWidget(self.drop_people)
+        row.addStretch(1)
+        self._layout.addWidget(self.people_words)
+        self._layout.addLayout(row)
+
+    def _choose_people(self) -> None:
+        name, _ = QFileDialog.getOpenFileName(self, "Choose human ratings", "", "Human ratings (*.csv)")
+        if name:
+            self.take_people(Path(name))
+
+    def take_people(self, path: Path | None) -> None:
+        """Set the next run beside a file of human ratings, or beside none."""
+        self._people = path
+        self.people_words.setText(f"The run is set beside {path.name}." if path else _NO_PEOPLE)
+        self.drop_people.setVisible(path is not None)
 
     def _footer(self) -> QFrame:
         # Cost and Run stay in view however far the settings are scrolled.
@@ -293,10 +326,17 @@ class RateSetup(QWidget):
         spec = self.form.spec({"model": model.name, "mapping": self._mapped()})
         if spec is None:
             return
+        judges = {"judge": model}
+        for number, name in enumerate(spec.model_dump()["more_models"], start=2):
+            if name not in self._models:
+                self._session.said.emit(f"There is no judge named {name} in the library: see Models.")
+                return
+            judges[f"judge-{number}"] = self._models[name]
         rubric = self.rubric.path
         inputs = {"conversations": self._path} | ({"rubric": rubric} if rubric else {})
+        inputs |= {"humans": self._people} if self._people else {}
         try:
-            self._session.new_run("rating", spec.model_dump(mode="json"), inputs, {"judge": model}, self.seed.value())
+            self._session.new_run("rating", spec.model_dump(mode="json"), inputs, judges, self.seed.value())
         except AuditorError as error:
             self._session.said.emit(str(error))
 
