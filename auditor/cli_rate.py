@@ -41,6 +41,7 @@ def rate(
     variant: Annotated[list[str] | None, typer.Option(help=_field("variants") + " Repeatable.")] = None,
     merge: Annotated[str, typer.Option(help=_field("merge") + " One of: mean, median, majority.")] = _default("merge"),
     paraphrase: Annotated[bool, typer.Option("--paraphrase", help=_field("paraphrase"))] = False,
+    order_probe: Annotated[int, typer.Option(help=_field("order_probe"))] = _default("order_probe"),
     explain: Annotated[str, typer.Option(help=_field("explain") + " One of: none, all.")] = _default("explain"),
     humans: Annotated[
         Path | None, typer.Option(help="Human ratings: CSV with conversation_id, axis, rater, score.")
@@ -69,6 +70,7 @@ def rate(
         "variants": variant or _default("variants"),
         "merge": merge,
         "paraphrase": paraphrase,
+        "order_probe": order_probe,
         "explain": explain,
         "people_scale": human_scale or _default("people_scale"),
         "people_mapping": "linear" if map_linear else "none",

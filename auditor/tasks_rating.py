@@ -9,7 +9,7 @@ from auditor.audits import rating
 from auditor.case import Case, RunSummary
 from auditor.column_files import write_columns
 from auditor.errors import AuditorError, RunError
-from auditor.report.pictures import save, svg
+from auditor.report.pictures import rendered, save
 from auditor.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def compare(asked: Question, progress: Progress) -> Any:
                 "facts": f"A: {_described(runs[0])}. B: {_described(runs[place + 1])}. {_ground(found, pair, people)}",
                 "judges": [_judge("A", runs[0]), _judge("B", runs[place + 1])],
                 "tables": [asdict(table) for table in tables if table is not None],
-                "pictures": [_drawn(picture) for picture in _pictures(found, place, asked["theme"])],
+                "pictures": [asdict(rendered(picture)) for picture in _pictures(found, place, asked["theme"])],
                 "filters": _filters(pair),
                 **(_units(found, pair, Path(asked["folder"]) / str(place)) if asked.get("folder") else {}),
             }
@@ -172,11 +172,6 @@ def _pictures(found: "Comparison", place: int, theme: str) -> "Iterator[Picture]
     from auditor.audits.rating.figures_compare import compare_pictures
 
     return compare_pictures(replace(found, pairs=(found.pairs[place],)), theme)
-
-
-def _drawn(picture: "Picture") -> dict[str, str]:
-    """A picture as the window shows it; its data, a line for each unit, are read again when they are exported."""
-    return {"name": picture.name, "title": picture.title, "description": picture.description, "svg": svg(picture)}
 
 
 def _judge(letter: str, run: RunDirectory) -> dict[str, str]:

@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,13 +25,12 @@ _ID = re.compile(r'(\bid="|\bhref="#|url\(#)')
 
 @dataclass(frozen=True)
 class Rendered:
-    """A picture as SVG text, with title, description in words, and the data as CSV."""
+    """A picture as SVG text, with title and description in words."""
 
     name: str
     title: str
     description: str
     svg: str
-    data_csv: str
 
 
 def pictures(run: RunDirectory, theme: str) -> Iterator[Picture]:
@@ -49,20 +48,30 @@ def pictures(run: RunDirectory, theme: str) -> Iterator[Picture]:
 
 def render(run: RunDirectory, theme: str) -> list[Rendered]:
     """All pictures of a run as SVG; `theme` is "light" or "dark"."""
-    return [Rendered(p.name, p.title, p.description, svg(p), data_csv(p.data)) for p in pictures(run, theme)]
+    return [rendered(picture) for picture in pictures(run, theme)]
+
+
+def rendered(picture: Picture) -> Rendered:
+    """A picture as SVG with its words; its data, often a line for each unit, are read again when they are exported."""
+    return Rendered(picture.name, picture.title, picture.description, svg(picture))
 
 
 def export(run: RunDirectory, theme: str, name: str, path: Path) -> None:
-    """Save a picture, or its data, by the ending: .svg, .png (300 dots an inch), .pdf or .csv.
+    """Save a picture of a run, or its data; see `save`."""
+    save(pictures(run, theme), name, path)
+
+
+def save(found: Iterable[Picture], name: str, path: Path) -> None:
+    """Save one of some pictures, or its data, by the ending: .svg, .png (300 dots an inch), .pdf or .csv.
 
     Raises
     ------
     InputError
         If the ending is another one.
     RunError
-        If the run has no such picture.
+        If there is no such picture.
     """
-    for picture in pictures(run, theme):
+    for picture in found:
         if picture.name == name:
             write_atomic(path, _encoded(picture, path))
             return

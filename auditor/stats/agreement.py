@@ -14,7 +14,7 @@ References
     AAAI (2015); C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger, "On calibration of modern neural networks", ICML (2017).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -149,13 +149,38 @@ def spearman(a: ArrayLike, b: ArrayLike) -> float:
         If the lengths differ or a number is not finite.
     """
     first, second = _pair(a, b)
-    if first.size < 2:
-        return float("nan")
-    x, y = _midranks(first), _midranks(second)
-    middle = (first.size + 1) / 2  # the mean of midranks, whatever the ties
-    x, y = x - middle, y - middle
-    scale = float(np.sqrt((x @ x) * (y @ y)))
-    return float(np.clip((x @ y) / scale, -1.0, 1.0)) if scale > 0 else float("nan")
+    return drawn_spearman(first, second)(np.arange(first.size))
+
+
+def drawn_spearman(a: ArrayLike, b: ArrayLike) -> Callable[[NDArray[np.intp]], float]:
+    """Spearman's rank correlation of drawn rows, for a bootstrap: the numbers are sorted once, not in every draw.
+
+    Parameters
+    ----------
+    a, b : array_like of shape (n,)
+        Finite numbers.
+
+    Returns
+    -------
+    callable
+        Takes row numbers of shape (m,) and returns what `spearman` gives for these rows.
+
+    Raises
+    ------
+    ValueError
+        If the lengths differ or a number is not finite.
+    """
+    places = [np.unique(values, return_inverse=True)[1] for values in _pair(a, b)]
+
+    def correlation(drawn: NDArray[np.intp]) -> float:
+        if drawn.size < 2:
+            return float("nan")
+        middle = (drawn.size + 1) / 2  # the mean of midranks, whatever the ties
+        x, y = (_midranks(place[drawn]) - middle for place in places)
+        scale = float(np.sqrt((x @ x) * (y @ y)))
+        return float(np.clip((x @ y) / scale, -1.0, 1.0)) if scale > 0 else float("nan")
+
+    return correlation
 
 
 def within(a: ArrayLike, b: ArrayLike, distance: float) -> float:
@@ -325,9 +350,10 @@ def _positions(ratings: NDArray[np.float64], levels: NDArray[np.float64]) -> NDA
     return found
 
 
-def _midranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+def _midranks(places: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Midranks of values, from their places among the distinct values in rising order; not every place must occur."""
+    counts = np.bincount(places)
     last = np.cumsum(counts)
     # Values that tie share the mean of the ranks that they take together: last - counts + 1, ..., last.
-    midranks: NDArray[np.float64] = (last - (counts - 1) / 2)[inverse]
+    midranks: NDArray[np.float64] = (last - (counts - 1) / 2)[places]
     return midranks

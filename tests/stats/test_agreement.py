@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from auditor.stats.agreement import (
     confusion,
+    drawn_spearman,
     expected_calibration_error,
     human_ceiling,
     mean_absolute_error,
@@ -140,6 +141,18 @@ def test_spearman_of_any_scores_is_that_of_scipy_or_undefined_in_both(scores: ND
         assert np.isnan(spearman(a, b))
     else:
         assert spearman(a, b) == pytest.approx(stats.spearmanr(a, b).statistic, abs=1e-9)
+
+
+def test_spearman_of_drawn_rows_is_that_of_scipy_on_these_rows() -> None:
+    a, b = _two_raters(3)
+    correlation = drawn_spearman(a, b)
+    generator = np.random.default_rng(0)
+    for size in (2, 50, 200, 300):
+        drawn = generator.integers(0, len(a), size)
+        if np.ptp(a[drawn]) and np.ptp(b[drawn]):
+            assert correlation(drawn) == pytest.approx(stats.spearmanr(a[drawn], b[drawn]).statistic, abs=1e-9)
+    assert np.isnan(correlation(np.zeros(5, np.intp)))
+    assert np.isnan(correlation(np.empty(0, np.intp)))
 
 
 def test_a_distance_exceeded_by_rounding_only_is_within() -> None:

@@ -19,7 +19,7 @@ from auditor.audits.rating.calibrate import Calibration, Calibrator
 from auditor.audits.rating.certificate import AxisCertificate, percent, short
 from auditor.audits.rating.judged import Judged, axes_of, read_axis
 from auditor.audits.rating.labels import HumanRating, Labels, PeopleScale, Scales, scale_of
-from auditor.stats.acceptance import Acceptance, certify_acceptance, start_threshold
+from auditor.stats.acceptance import BINOMIAL, Acceptance, certify_acceptance, fewest_contexts, start_threshold
 from auditor.stats.p_values import clopper_pearson_upper
 
 FIT, CERTIFY, REPORT = 0, 1, 2
@@ -201,7 +201,7 @@ def _certify(split: _Split, run: Judged, asked: Asked) -> AxisCertificate:
         "run_accepted": accepted_by(outcome.threshold, calibrator.apply(run)).sum(),
         **_reported(split, after, wrong, outcome.threshold, asked),
     }
-    why, needed = ("", None) if outcome.certified else _why_not(outcome, len(split.judged), asked)
+    why, needed = ("", None) if outcome.certified else _why_not(outcome, split, asked)
     return AxisCertificate(**fields, why=why, needed=needed)
 
 
@@ -247,8 +247,8 @@ def exact_interval(n_wrong: int, n: int, confidence: float) -> Estimate:
     return Estimate(value=n_wrong / n, low=low, high=clopper_pearson_upper(n_wrong, n, tail))
 
 
-def _why_not(outcome: Acceptance, n: int, asked: Asked) -> tuple[str, int | None]:
-    """Why nothing was certified, and about how many labelled units it would take."""
+def _why_not(outcome: Acceptance, split: _Split, asked: Asked) -> tuple[str, int | None]:
+    """Why nothing was certified, and about how many labelled units, or contexts where they hold several, would do."""
     accepted, wrong, p = outcome.accepted[0], outcome.wrong[0], outcome.p_values[0]
     if accepted == 0:
         return f"none of {outcome.n:,} units reaches the confidence that was fixed beforehand.", None
@@ -260,12 +260,26 @@ def _why_not(outcome: Acceptance, n: int, asked: Asked) -> tuple[str, int | None
         least = 1 - clopper_pearson_upper(accepted - wrong, accepted, asked.delta)
         end = "more labels would hardly help" if least > asked.epsilon else "of so few that may be chance"
         return f"{said}, more than {percent(asked.epsilon)}; {end}.", None
+    fewest = _fewest(outcome, split, asked)
+    if outcome.method == BINOMIAL:
+        what, n = "units", len(split.judged)
+    else:
+        what, n = "contexts", len(set(split.judged.groups))
     if p >= 1:
-        return f"{said}, which proves nothing about {percent(asked.epsilon)}; many more labels are needed.", None
-    # A p-value shrinks about exponentially with the number of units, if the further ones are like these.
-    needed = int(np.ceil(n * np.log(asked.delta) / np.log(p)))
+        proves = f"which proves nothing about {percent(asked.epsilon)}"
+        return f"{said}, {proves}; it takes at least {fewest:,} labelled {what}.", None
+    # A p-value shrinks about exponentially with the number of contexts, if the further ones are like these.
+    needed = max(int(np.ceil(n * np.log(asked.delta) / np.log(p))), fewest)
     why = (
-        f"{said}, too few units to prove {percent(asked.epsilon)}: about {needed:,} labelled units instead of {n:,} would "
+        f"{said}, too few {what} to prove {percent(asked.epsilon)}: about {needed:,} labelled {what} instead of {n:,} would "
         "do, if the others are like these."
     )
     return why, needed
+
+
+def _fewest(outcome: Acceptance, split: _Split, asked: Asked) -> int:
+    """Labelled contexts in all three parts without which nothing can be certified, even if nothing accepted is wrong."""
+    accepted = outcome.accepted[0] / (outcome.contexts * split.largest_context)
+    binomial = outcome.method == BINOMIAL
+    certifying = fewest_contexts(asked.epsilon, asked.delta, accepted=accepted, binomial=binomial)
+    return int(np.ceil(certifying / SHARES[CERTIFY]))

@@ -35,7 +35,9 @@ class AxisCertificate(BaseModel):
     n_wrong: int = Field(default=0, description="Of these, how many disagree.")
     upper: float | None = Field(default=None, description="Their disagreement's upper bound at 1 - delta, where exact.")
     why: str = Field(default="", description="Why nothing is certified, as a sentence.")
-    needed: int | None = Field(default=None, description="About how many labelled units it would take, if more help.")
+    needed: int | None = Field(
+        default=None, description="About how many labelled units (contexts, where they hold several) it would take."
+    )
 
     run_n: int = Field(description="Ratings of the run on this axis.")
     run_accepted: int = Field(default=0, description="Of these, how many the threshold accepts.")

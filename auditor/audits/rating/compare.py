@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from auditor.audits.findings import Caution
-from auditor.audits.rating.agreement import Estimate, resamples_for
+from auditor.audits.rating.agreement import MANY_UNITS, Estimate, resamples_for
 from auditor.audits.rating.compare_units import COLUMNS, RIGHT, right_place, units_table
 from auditor.audits.rating.judged import Judged, axes_of, read_axis
 from auditor.audits.rating.labels import FIVE, HumanRating, Labels, Scales, scale_of
@@ -28,7 +28,7 @@ from auditor.audits.rating.matching import Matched, match
 from auditor.errors import InputError
 from auditor.models.starter import STARTER_WARNING
 from auditor.stats import agreement as stats
-from auditor.stats.bootstrap import FEW_GROUPS, intervals
+from auditor.stats.bootstrap import FEW_GROUPS, N_RESAMPLES, intervals
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -45,8 +45,15 @@ __all__ = [
     "mcnemar",
 ]
 
-#: Parts of the instrument that must be the same if a difference is to be the judges': field of the findings -> word.
-_INSTRUMENT = {"rubric_sha256": "rubric", "order": "order of the prompt", "scope": "what is rated"}
+#: Parts of the instrument that must be the same if a difference is to be the judges': field of the findings -> word,
+#: and what a run used whose findings do not have the field yet.
+_INSTRUMENT: Mapping[str, tuple[str, Any]] = {
+    "rubric_sha256": ("rubric", None),
+    "order": ("order of the prompt", None),
+    "scope": ("what is rated", None),
+    "variants": ("prompts", ["5"]),
+    "merge": ("rule of merging", "mean"),
+}
 _MEASURES = ("mae", "exact", "within1", "spearman")
 
 
@@ -237,7 +244,11 @@ def _pair(
             f"The runs {first.name} and {other.name} have no axis in common on the conversations that both rated",
             fix="Compare runs with at least one axis of the same name.",
         )
-    differs = tuple(word for key, word in _INSTRUMENT.items() if first.findings.get(key) != other.findings.get(key))
+    differs = tuple(
+        word
+        for key, (word, earlier) in _INSTRUMENT.items()
+        if first.findings.get(key, earlier) != other.findings.get(key, earlier)
+    )
     pair = PairComparison(
         a=first.name,
         b=other.name,
@@ -250,14 +261,11 @@ def _pair(
 
 
 def _axis(axis: str, a: Judged, b: Judged, labels: Labels, settings: _Settings) -> AxisComparison:
+    apart, equal = a.expected - b.expected, a.mode == b.mode
+    correlation = stats.drawn_spearman(a.expected, b.expected)
+
     def statistics(drawn: NDArray[np.intp]) -> NDArray[np.float64]:
-        return np.array(
-            [
-                (a.expected[drawn] - b.expected[drawn]).mean(),
-                stats.spearman(a.expected[drawn], b.expected[drawn]),
-                (a.mode[drawn] == b.mode[drawn]).mean(),
-            ]
-        )
+        return np.array([apart[drawn].mean(), correlation(drawn), equal[drawn].mean()])
 
     groups = len(set(a.groups))
     difference, spearman, same = _estimates(statistics, a.groups, settings)
@@ -266,12 +274,15 @@ def _axis(axis: str, a: Judged, b: Judged, labels: Labels, settings: _Settings) 
         notes.append("All units belong to one context: there are no intervals.")
     elif groups < FEW_GROUPS:
         notes.append(f"The intervals rest on {groups} contexts; with fewer than {FEW_GROUPS} they are too narrow.")
+    resamples = resamples_for(len(a))
+    if len(a) > MANY_UNITS:
+        notes.append(f"With {len(a):,} units the intervals rest on {resamples:,} draws instead of {N_RESAMPLES:,}.")
     return AxisComparison(
         name=axis,
         title=settings.titles.get(axis, axis),
         n=len(a),
         groups=groups,
-        resamples=resamples_for(len(a)),
+        resamples=resamples,
         mean_a=float(a.expected.mean()),
         mean_b=float(b.expected.mean()),
         difference=difference,
@@ -300,9 +311,9 @@ def _against_people(axis: str, a: Judged, b: Judged, labels: Labels, settings: _
     a, b = a.take(places), b.take(places)
     label, whole = labels.mean, labels.whole
     comparable = scale_of(settings.scale, axis).is_comparable
+    correlation_a, correlation_b = (stats.drawn_spearman(judge.expected, label) for judge in (a, b))
 
-    def measures(judge: Judged, drawn: NDArray[np.intp]) -> list[float]:
-        correlation = stats.spearman(judge.expected[drawn], label[drawn])
+    def measures(judge: Judged, correlation: float, drawn: NDArray[np.intp]) -> list[float]:
         if not comparable:
             return [np.nan, np.nan, np.nan, correlation]
         return [
@@ -313,7 +324,8 @@ def _against_people(axis: str, a: Judged, b: Judged, labels: Labels, settings: _
         ]
 
     def statistics(drawn: NDArray[np.intp]) -> NDArray[np.float64]:
-        of_a, of_b = np.array(measures(a, drawn)), np.array(measures(b, drawn))
+        of_a = np.array(measures(a, correlation_a(drawn), drawn))
+        of_b = np.array(measures(b, correlation_b(drawn), drawn))
         return np.concatenate([of_a, of_b, of_a - of_b])
 
     found = _estimates(statistics, a.groups, settings)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from auditor.audits.findings import Caution, Column, Findings, Verdict
-from auditor.audits.rating.agreement import AxisAgreement
+from auditor.audits.rating.agreement import AxisAgreement, Estimate
 from auditor.audits.rating.certificate import AxisCertificate
 from auditor.audits.rating.rubric import Rubric
 from auditor.models import ModelFile
@@ -68,6 +68,20 @@ class Paraphrase(BaseModel):
     mean_absolute_difference: float
 
 
+class PairOrder(BaseModel):
+    """How often the first judge's choice between two replies changes when they change places."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    n: int = Field(description="Pairs that were asked in both orders.")
+    groups: int = Field(description="Groups of these pairs; the interval takes pairs as independent.")
+    n_flipped: int = Field(description="Pairs in which another reply is chosen when the order is swapped.")
+    flipped: Estimate = Field(description="Their share, Clopper-Pearson interval.")
+    first_chosen: float | None = Field(description="Share of all 2n answers that chose the reply shown first.")
+    p_first: float | None = Field(description="Mean probability of the reply shown first, over all 2n answers.")
+    skipped: int = Field(description="Pairs that did not fit into the context.")
+
+
 class RatingFindings(Findings):
     """Findings of the rating audit."""
 
@@ -87,6 +101,7 @@ class RatingFindings(Findings):
     variants: list[str] = Field(default_factory=lambda: ["5"])
     merge: str = "mean"
     paraphrase: list[Paraphrase] = Field(default_factory=list)
+    order_probe: PairOrder | None = Field(default=None, description="Pairs in both orders, if asked for.")
     agreement: list[AxisAgreement] = Field(default_factory=list, description="Beside people, where a file was given.")
     certificates: list[AxisCertificate] = Field(default_factory=list)
 

@@ -73,7 +73,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Labels:
-    """The score tokens and how "Rating:" is spelled before them."""
+    """The tokens of the possible answers, and how the words before them are spelled and tokenised."""
 
     ids: tuple[int, ...]
     spelling: str
@@ -155,7 +155,7 @@ class Prompt:
 
         The oldest turns are left out first; when the last turn alone is too long, it is cut from its beginning.
         """
-        parts = [self._tokenizer.tokenize(_shown(turn), special=False) for turn in conversation.turns]
+        parts = [self._tokenizer.tokenize(shown(turn), special=False) for turn in conversation.turns]
         if sum(map(len, parts)) <= self.room:
             return [token for part in parts for token in part], 0
         room = self.room - len(self._left_out)
@@ -193,7 +193,8 @@ def question_of(axis: Axis, form: Variant = _FIVE) -> str:
     return f"Question: {axis.title}. Answer with a number from 1 to {form.scale}."
 
 
-def _shown(turn: Turn) -> str:
+def shown(turn: Turn) -> str:
+    """A turn as it stands in a prompt."""
     return f"{_TITLES[turn.role]}: {turn.text.strip()}\n\n"
 
 
@@ -259,13 +260,21 @@ def labels_of(tokenizer: Tokenizer, tail: str, scores: Sequence[str]) -> Labels:
     ModelError
         If they do not; nothing else is tried, since a score read from part of a digit would be wrong.
     """
-    for spelling in ("Rating: ", "Rating:"):
-        written = [tokenizer.tokenize(tail + spelling + score, special=True) for score in scores]
-        ids = tuple(tokens[-1] for tokens in written)
-        tails = {tuple(tokens[:-1]) for tokens in written}
-        if len(set(ids)) == len(scores) and len(tails) == 1:
-            return Labels(ids, spelling, tails.pop())
+    found = find_labels(tokenizer, tail, ("Rating: ", "Rating:"), scores)
+    if found is not None:
+        return found
     raise ModelError(
         f"The digits 1 to {len(scores)} are not distinct single tokens of this model after 'Rating:', "
         "so its scores cannot be read from one position: choose another model."
     )
+
+
+def find_labels(tokenizer: Tokenizer, tail: str, spellings: Sequence[str], answers: Sequence[str]) -> Labels | None:
+    """The first spelling after which the answers are distinct single tokens behind the same tokens, or None."""
+    for spelling in spellings:
+        written = [tokenizer.tokenize(tail + spelling + answer, special=True) for answer in answers]
+        ids = tuple(tokens[-1] for tokens in written)
+        tails = {tuple(tokens[:-1]) for tokens in written}
+        if len(set(ids)) == len(answers) and len(tails) == 1:
+            return Labels(ids, spelling, tails.pop())
+    return None

@@ -6,7 +6,7 @@ there and ends with the same tables.
 
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,11 +16,11 @@ from auditor.audits import Context, InputFile
 from auditor.audits.findings import Provenance, TableInfo
 from auditor.audits.rating import findings as made
 from auditor.audits.rating import inputs as files
-from auditor.audits.rating import output
+from auditor.audits.rating import output, pairs
 from auditor.audits.rating.assess import Assessment, assess
-from auditor.audits.rating.conversation import BadRow
-from auditor.audits.rating.findings import AxisSummary, JudgeInfo, Paraphrase, RatingFindings
-from auditor.audits.rating.judge import Judge, load_scorer
+from auditor.audits.rating.conversation import BadRow, Conversation
+from auditor.audits.rating.findings import AxisSummary, JudgeInfo, PairOrder, Paraphrase, RatingFindings
+from auditor.audits.rating.judge import TALK_TOKENS, Judge, load_scorer
 from auditor.audits.rating.prompt import ORDER
 from auditor.audits.rating.rating_pass import Member, Progress, RatingPass
 from auditor.audits.rating.rubric import Rubric
@@ -173,6 +173,10 @@ def _rate_with(
             skip = _skipper(task, context) if member.number == 0 else _ignore
             found = files.conversations(task.file, task.spec.mapping, on_bad=skip, limit=task.spec.limit)
             RatingPass(judge, member, context, cache, progress, explain=explain).rate(found)
+        if place == 0 and task.spec.order_probe:
+            drawn = pairs.drawn_pairs(lambda: _readable(task), task.spec.order_probe, context.seed)
+            reserve = TALK_TOKENS if explain else 0
+            pairs.OrderProbe(scorer, context, cache, n_ctx=task.n_ctx, reserve=reserve).ask(drawn, progress)
         progress.tokens += scorer.decoded - before
         told.settings |= scorer.settings if place == 0 else {}
         told.judges.append(
@@ -198,6 +202,10 @@ def _skipper(task: _Task, context: Context) -> Any:
             context.row("skipped", {"row": bad.row, "problem": bad.sentence(task.file.name)})
 
     return skip
+
+
+def _readable(task: _Task) -> Iterator[Conversation]:
+    return files.conversations(task.file, task.spec.mapping, on_bad=_ignore, limit=task.spec.limit)
 
 
 def _ignore(_bad: BadRow) -> None:
@@ -261,6 +269,7 @@ def _findings(
     headline: dict[str, Any],
 ) -> RatingFindings:
     spec, models = task.spec, task.models
+    paraphrase, order = _paraphrase(task, context), _order(task, context)
     means = output.member_means(context, task.members, task.axes)
     judges = [
         judge.model_copy(update={"means": {m.variant: means[m.number] for m in task.members if m.judge == judge.name}})
@@ -280,8 +289,12 @@ def _findings(
             people=people.sentence if people else None,
         ),
         n=collected.n,
-        headline={**headline, **_figures(summaries, people)},
-        warnings=[*cautions, *(people.cautions if people else ())],
+        headline={**headline, **_figures(summaries, people), **_members(judges, paraphrase, order)},
+        warnings=[
+            *cautions,
+            *(pairs.cautions(order) if order else ()),
+            *(people.cautions if people else ()),
+        ],
         limitations=made.limitations(compared=people is not None),
         tables=tables,
         provenance=Provenance(
@@ -304,7 +317,8 @@ def _findings(
         judges=judges,
         variants=list(spec.variants),
         merge=spec.merge,
-        paraphrase=_paraphrase(task, context),
+        paraphrase=paraphrase,
+        order_probe=order,
         agreement=people.agreement if people else [],
         certificates=people.certificates if people else [],
     )
@@ -320,6 +334,7 @@ def _figures(summaries: list[AxisSummary], people: Assessment | None) -> dict[st
             "sd": axis.sd,
             "entropy": axis.entropy,
             "modes": list(axis.modes),
+            **({"spread": axis.spread} if axis.spread is not None else {}),
         }
         for axis in summaries
     }
@@ -337,6 +352,25 @@ def _figures(summaries: list[AxisSummary], people: Assessment | None) -> dict[st
             for axis in people.agreement
         }
     return found
+
+
+def _members(judges: list[JudgeInfo], paraphrase: list[Paraphrase], order: PairOrder | None) -> dict[str, Any]:
+    """Mean scores of every judge and prompt where there are several, and the probes' figures."""
+    found: dict[str, Any] = {}
+    means = {f"{judge.name}, prompt {name}": axes for judge in judges for name, axes in judge.means.items()}
+    if len(means) > 1:
+        found["members"] = means
+    if paraphrase:
+        found["paraphrase"] = {probe.axis: probe.model_dump(exclude={"axis"}) for probe in paraphrase}
+    if order is not None:
+        found["order_probe"] = pairs.figures(order)
+    return found
+
+
+def _order(task: _Task, context: Context) -> PairOrder | None:
+    if not task.spec.order_probe:
+        return None
+    return pairs.summarise_pairs(context.rows(pairs.PAIRS), confidence=task.spec.confidence)
 
 
 def _paraphrase(task: _Task, context: Context) -> list[Paraphrase]:

@@ -48,6 +48,15 @@ class RatingSpec(BaseModel):
         description="Ask the first judge once more in other words and report how many scores change. Takes as long as a "
         "further judge.",
     )
+    order_probe: int = Field(
+        default=0,
+        ge=0,
+        le=1000,
+        title="Pairs for the order probe",
+        description="Ask the first judge about so many pairs of replies to one context which is better, in both orders, and "
+        "report how often its choice changes. 0: none. Needs groups.",
+        json_schema_extra={"unit": "pairs"},
+    )
     axes: tuple[AxisName, ...] = Field(
         default=(),
         title="Axes",

@@ -18,6 +18,7 @@ from auditor.audits.rating.people_text import people_methods
 from auditor.audits.rating.review import BELOW, LABELLED, UNCERTIFIED, labels_table, review_queue
 from auditor.audits.rating.spec import RatingSpec
 from auditor.errors import InputError
+from auditor.stats.acceptance import fewest_contexts
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 from tests.ratings import peaked, write_ratings
@@ -172,6 +173,23 @@ def test_contexts_of_several_replies_bet_by_context(tmp_path: Path) -> None:
     assert found.certified
     assert found.upper is None
     assert any("contexts hold several" in note for note in found.notes)
+
+
+def test_too_few_contexts_say_how_many_contexts_would_do(tmp_path: Path) -> None:
+    p, label = judged(2400, 6)
+    groups = [str(place // 4) for place in range(2400)]
+    path = write_ratings(tmp_path / "r.parquet", {"naturalness": p}, groups=groups)
+    few = certify(path, said(label[:160]), epsilon=0.1)
+    assert few.contexts == (10, 20, 10)
+    assert (few.method, few.certified) == ("betting by context", False)
+    assert few.needed is not None
+    assert few.needed >= 2 * fewest_contexts(0.1, 0.1, binomial=False)
+    assert f"about {few.needed:,} labelled contexts instead of 40" in few.why
+    assert certify(path, said(label[: 4 * 2 * few.needed]), epsilon=0.1).certified
+    right = certify(path, said((p.argmax(axis=1) + 1.0)[:16]), epsilon=0.1)
+    assert (right.certified, right.n_wrong) == (False, 0)
+    assert "too few contexts to prove 10%" in right.why or "it takes at least" in right.why
+    assert " labelled contexts" in right.why
 
 
 @pytest.mark.slow

@@ -196,6 +196,18 @@ def test_another_instrument_and_a_starter_model_are_said(
     assert "differ in rubric, order of the prompt" in found.cautions[1].message
 
 
+def test_other_prompts_and_another_merge_are_another_instrument(
+    tmp_path: Path, scores: tuple[NDArray[np.float64], ...]
+) -> None:
+    _, a, b = scores
+    earlier = run(tmp_path, "earlier", a)
+    now = run(tmp_path, "now", b, more={"variants": ["5"], "merge": "mean"})
+    other = run(tmp_path, "other", b, more={"variants": ["5", "4"], "merge": "median"})
+    found = compare([earlier, now, other], [], confidence=0.95, seed=0)
+    assert [pair.differs for pair in found.pairs] == [(), ("prompts", "rule of merging")]
+    assert [(caution.code, caution.count) for caution in found.cautions] == [("not_same_instrument", 1)]
+
+
 def test_people_on_another_scale_give_ranks_only(tmp_path: Path, scores: tuple[NDArray[np.float64], ...]) -> None:
     label, a, b = scores
     humans = labelled((label > 3).astype(np.float64))
