@@ -1,7 +1,6 @@
 """A case: one folder that holds everything an audit rests on."""
 
 import shutil
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import Any, Self
 from auditor.case.chain import Chain
 from auditor.case.inputs import InputStore
 from auditor.case.lock import CaseLock
-from auditor.case.store import Record, RunRow, Store
+from auditor.case.records import SIGN_OFF, Records, text_of
+from auditor.case.store import RunRow, Store
 from auditor.errors import CaseError, RunError
 from auditor.files import sha256_of
 from auditor.models import ModelFile
@@ -20,9 +20,7 @@ from auditor.runs.contract import InputRecord, RunState
 from auditor.runs.directory import RunDirectory
 from auditor.runs.local import LocalExecutor
 
-RATING, WITHDRAWN = "human rating", "human rating withdrawn"
-NOTE, SIGN_OFF, ERASED = "note", "sign-off", "input erased"
-_MAX_TEXT = 100_000
+ERASED = "input erased"
 
 
 @dataclass(frozen=True)
@@ -40,8 +38,8 @@ class RunSummary:
     path: Path
 
 
-class Case:
-    """A case folder, open for one writer or for reading.
+class Case(Records):
+    """A case folder, open for one writer or for reading; what people said in it is `Records`.
 
     Attributes
     ----------
@@ -55,12 +53,10 @@ class Case:
 
     def __init__(self, path: Path, *, write: bool) -> None:
         self.path = path
-        self.writable = write
         self._lock = CaseLock(path) if write else None
-        self._guard = threading.RLock()
         try:
-            self._store = Store(path / "case.sqlite", write=write)
-            self._chain = Chain(path / "chain.jsonl", repair=write)
+            store = Store(path / "case.sqlite", write=write)
+            super().__init__(store, Chain(path / "chain.jsonl", repair=write), name=path.name, write=write)
             self._inputs = InputStore(path / "inputs")
         except BaseException:
             if self._lock:
@@ -192,7 +188,7 @@ class Case:
             record = self._store.add_run(row, body)
             # The run exists once the index knows it; the rename is made good at the next opening.
             partial.rename(path)
-            self._link(record)
+            self._link([record])
             return RunDirectory(path)
 
     def _partial(self, run: str) -> Path:
@@ -219,9 +215,9 @@ class Case:
             linked = []
             for record in self._store.records():
                 if record.link is None and record.id in held:
-                    self._store.set_link(record.id, held[record.id])
+                    self._store.set_links({record.id: held[record.id]})
                 elif record.link is None:
-                    self._link(record)
+                    self._link([record])
                     linked.append(record.kind)
             seals = {link.body["run"]: link for link in self._chain.links if link.kind == "run sealed"}
             for row in self._store.runs():
@@ -238,10 +234,6 @@ class Case:
             held = self._chain.append("run sealed", body)
         self._store.set_sealed(run.path.name, link=held.n, verdict=verdict)
 
-    def _link(self, record: Record) -> None:
-        link = self._chain.append(record.kind, record.linked_body())
-        self._store.set_link(record.id, link.n)
-
     def head(self) -> str:
         """Hash of the newest link of the chain."""
         return self._chain.head
@@ -257,43 +249,6 @@ class Case:
         inputs = set(rows[place].inputs.values())
         return [self._summary(row) for row in rows[:place] if inputs & set(row.inputs.values())]
 
-    def add_note(self, text: str, *, author: str, run: str | None = None) -> None:
-        """Commit a note and link it."""
-        self._say(NOTE, {"text": _text(text, "note"), "author": _text(author, "author")}, run)
-
-    def add_human_rating(self, run: str, unit: str, axis: str, score: int, *, rater: str, note: str = "") -> str:
-        """Commit a person's rating of a unit (as the audit names it) and link it. It never replaces the model's.
-
-        Returns the record's id, by which it can be withdrawn.
-
-        Raises
-        ------
-        CaseError
-            If the score is not a whole number from 1 to 5, or the rater has no name.
-        """
-        if isinstance(score, bool) or score not in (1, 2, 3, 4, 5):
-            raise CaseError(f"A rating is a whole number from 1 to 5, not {score!r}.")
-        body = {"unit": unit, "axis": axis, "score": score, "rater": _text(rater, "rater"), "note": note[:_MAX_TEXT]}
-        return self._say(RATING, body, run)
-
-    def withdraw_human_rating(self, record: str, *, rater: str) -> None:
-        """Commit that a rating no longer holds. Both stay in the chain: nothing is ever taken out of it.
-
-        Raises
-        ------
-        CaseError
-            If there is no such rating, or it was withdrawn before.
-        """
-        found = {rating.id: rating.run for rating in self.human_ratings()}
-        if record not in found:
-            raise CaseError("There is no such rating to withdraw.")
-        self._say(WITHDRAWN, {"of": record, "rater": _text(rater, "rater")}, found[record])
-
-    def human_ratings(self, run: str | None = None) -> list[Record]:
-        """Human ratings that hold, oldest first."""
-        gone = {record.body["of"] for record in self.records(WITHDRAWN)}
-        return [record for record in self.records(RATING, run) if record.id not in gone]
-
     def sign_off(self, run: str, *, name: str, statement: str) -> None:
         """Commit a sign-off and link it.
 
@@ -307,8 +262,8 @@ class Case:
             raise CaseError(f"The run {run} is not sealed yet: only a finished run can be signed off.")
         self.link_pending()
         body = {
-            "name": _text(name, "name"),
-            "statement": _text(statement, "statement"),
+            "name": text_of(name, "name"),
+            "statement": text_of(statement, "statement"),
             "seal_sha256": sha256_of(directory.seal_file),
         }
         self._say(SIGN_OFF, body, run)
@@ -327,28 +282,10 @@ class Case:
             self._need_write()
             if not self._inputs.path(sha256).exists():
                 raise CaseError(f"The case {self.path.name} has no input {sha256}.")
-            body = {"sha256": sha256, "reason": _text(reason, "reason"), "by": _text(by, "name")}
+            body = {"sha256": sha256, "reason": text_of(reason, "reason"), "by": text_of(by, "name")}
             record = self._store.add_record(ERASED, body)
             self._inputs.erase(sha256, {**body, "record": record.id, "time": record.time})
-            self._link(record)
-
-    def records(self, kind: str, run: str | None = None) -> list[Record]:
-        """What people said: notes, human ratings, sign-offs, erasures; oldest first."""
-        with self._guard:
-            return self._store.records(kind=kind, run=run)
-
-    def _say(self, kind: str, body: Mapping[str, Any], run: str | None) -> str:
-        with self._guard:
-            self._need_write()
-            if run is not None:
-                self.run(run)
-            record = self._store.add_record(kind, body, run=run)
-            self._link(record)
-            return record.id
-
-    def _need_write(self) -> None:
-        if not self.writable:
-            raise CaseError(f"The case {self.path.name} is open for reading only.")
+            self._link([record])
 
     def close(self) -> None:
         """Close the index and release the lock."""
@@ -375,16 +312,3 @@ def _verdict(run: RunDirectory) -> str:
         return str(run.findings()["verdict"]["sentence"])
     except (RunError, KeyError, TypeError):
         return ""
-
-
-def _text(text: str, what: str) -> str:
-    stripped = text.strip()
-    if not stripped:
-        raise CaseError(f"The {what} is empty.")
-    if len(stripped) > _MAX_TEXT:
-        raise CaseError(f"The {what} has more than {_MAX_TEXT:,} characters.")
-    try:
-        stripped.encode()
-    except UnicodeEncodeError:
-        raise CaseError(f"The {what} holds half a character (a lone surrogate).") from None
-    return stripped

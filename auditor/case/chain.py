@@ -7,7 +7,7 @@ example in a printed report.
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,27 +63,34 @@ class Chain:
 
     def append(self, kind: str, body: Mapping[str, Any]) -> Link:
         """Write a link to the disk."""
-        unhashed = {
-            "v": CHAIN_VERSION,
-            "n": len(self.links),
-            "time": utc_now(),
-            "kind": kind,
-            "body": dict(body),
-            "prev": self.head,
-        }
-        link = {**unhashed, "hash": sha256_of_json(unhashed)}
-        line = canonical_json(link) + b"\n"
+        return self.extend([(kind, body)])[0]
+
+    def extend(self, said: Sequence[tuple[str, Mapping[str, Any]]]) -> list[Link]:
+        """Write a link for each (kind, body), all in one go; a failed write leaves none."""
+        made: list[Link] = []
+        lines = b""
+        for kind, body in said:
+            unhashed = {
+                "v": CHAIN_VERSION,
+                "n": len(self.links) + len(made),
+                "time": utc_now(),
+                "kind": kind,
+                "body": dict(body),
+                "prev": made[-1].hash if made else self.head,
+            }
+            link = {**unhashed, "hash": sha256_of_json(unhashed)}
+            lines += canonical_json(link) + b"\n"
+            made.append(_link(link))
         size = self._file.stat().st_size if self._file.exists() else 0
         with self._file.open("ab") as file:
             try:
-                file.write(line)
+                file.write(lines)
                 file.flush()
                 os.fsync(file.fileno())
             except OSError:
                 file.truncate(size)
                 raise
-        made = _link(link)
-        self.links.append(made)
+        self.links.extend(made)
         return made
 
 

@@ -8,7 +8,7 @@ import json
 import os
 import sqlite3
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,10 +121,15 @@ class Store:
 
     def add_record(self, kind: str, body: Mapping[str, Any], *, run: str | None = None) -> Record:
         """Commit a record, not linked yet."""
-        record = Record(uuid.uuid4().hex, utc_now(), kind, run, dict(body), None)
+        return self.add_records([(kind, body)], run=run)[0]
+
+    def add_records(self, said: Sequence[tuple[str, Mapping[str, Any]]], *, run: str | None = None) -> list[Record]:
+        """Commit records, (kind, body), together, not linked yet."""
+        records = [Record(uuid.uuid4().hex, utc_now(), kind, run, dict(body), None) for kind, body in said]
         with self._transaction():
-            self._insert(record)
-        return record
+            for record in records:
+                self._insert(record)
+        return records
 
     def add_run(self, row: RunRow, body: Mapping[str, Any]) -> Record:
         """Commit a run and the record of its creation together."""
@@ -144,10 +149,12 @@ class Store:
             (record.id, record.time, record.kind, record.run, json.dumps(record.body, sort_keys=True)),
         )
 
-    def set_link(self, record: str, link: int) -> None:
-        """Remember where a record stands in the chain."""
+    def set_links(self, links: Mapping[str, int]) -> None:
+        """Remember where records stand in the chain: record's id -> number of its link."""
         with self._transaction():
-            self._database.execute("UPDATE records SET link = ? WHERE id = ?", (link, record))
+            self._database.executemany(
+                "UPDATE records SET link = ? WHERE id = ?", [(link, record) for record, link in links.items()]
+            )
 
     def set_sealed(self, run: str, *, link: int, verdict: str) -> None:
         """Remember where a run's seal stands in the chain, and its verdict."""

@@ -24,6 +24,8 @@ class Session(QObject):
         Another case, or none, is open.
     runs_changed()
         A run was made, ended, was sealed or linked; or something was said of one.
+    judged(str)
+        Id of a run of which human ratings or explanations were added or withdrawn.
     started(str)
         Path of a run that was just started or resumed here.
     said(str)
@@ -32,6 +34,7 @@ class Session(QObject):
 
     case_changed = Signal()
     runs_changed = Signal()
+    judged = Signal(str)
     started = Signal(str)
     said = Signal(str)
 
@@ -126,6 +129,16 @@ class Session(QObject):
             self.said.emit(str(error))
             return False
         self.runs_changed.emit()
+        return True
+
+    def commit_judgement(self, run_id: str, work: Callable[[Case], object]) -> bool:
+        """Commit what people or a judge said of units of a run; lists of runs are not read anew for every key."""
+        try:
+            work(self._writable())
+        except AuditorError as error:
+            self.said.emit(str(error))
+            return False
+        self.judged.emit(run_id)
         return True
 
     def _writable(self) -> Case:

@@ -14,14 +14,18 @@ from pydantic import BaseModel
 from auditor import audits
 from auditor.audits import Audit
 from auditor.case import Case
+from auditor.errors import InputError
 from auditor.files import sha256_of
 from auditor.models.starter import STARTER_WARNING
-from auditor.report.pictures import Rendered, render
+from auditor.report.people import people_found
+from auditor.report.pictures import Rendered, render, rendered
 from auditor.runs.contract import RunSpec
 from auditor.runs.directory import RunDirectory
 
 #: Longer or wider tables are named with their hash and stay beside the report.
 _MAX_TABLE_ROWS, _MAX_TABLE_COLUMNS = 40, 8
+#: More raters than this are counted, not named.
+_MAX_NAMES = 12
 _TAMPER = (
     "The case is tamper-evident: the seal holds the hash of every file of the run, and each link of the evidence chain "
     "the hash of the one before. The chain's head is recorded here because removing the last run together with its "
@@ -150,7 +154,7 @@ def collect(case: Case, run: RunDirectory) -> Content:
         Section("model", "Model", tuple(_models(asked))),
         Section("settings", "Settings", (_settings(asked, audit.Spec),)),
         Section("method", "Method", tuple(_method(audit, findings))),
-        Section("people", "Human judgements", tuple(_people(case, asked.run))),
+        Section("people", "Human judgements", tuple(_people(case, run))),
         Section("evidence", "Evidence", tuple(_evidence(case, run, asked))),
         Section("software", "Software and machine", (_software(asked, findings.provenance),)),
     )
@@ -200,7 +204,7 @@ def _facts(rows: Iterable[tuple[str, object, bool]]) -> Facts:
 def _results(run: RunDirectory, findings: Any, pictures: Sequence[Rendered]) -> Iterable[Block]:
     yield from _headline(findings.headline)
     for picture in pictures:
-        yield Drawing(clean(picture.name), clean(picture.title), clean(picture.description), picture.svg)
+        yield _drawing(picture)
     long = []
     for info in findings.tables:
         path = run.table_files().get(info.name)
@@ -213,6 +217,10 @@ def _results(run: RunDirectory, findings: Any, pictures: Sequence[Rendered]) -> 
     if long:
         yield Heading("Tables kept beside this report")
         yield _facts(long)
+
+
+def _drawing(picture: Rendered) -> Drawing:
+    return Drawing(clean(picture.name), clean(picture.title), clean(picture.description), picture.svg)
 
 
 def _headline(headline: Mapping[str, Any]) -> Iterable[Block]:
@@ -297,17 +305,40 @@ def _method(audit: Audit, findings: Any) -> Iterable[Block]:
         yield Text(clean(text))
 
 
-def _people(case: Case, run: str) -> Iterable[Block]:
-    ratings = case.human_ratings(run)
+def _people(case: Case, run: RunDirectory) -> Iterable[Block]:
+    name = run.path.name
+    ratings = case.human_ratings(name)
     raters = sorted({str(record.body["rater"]) for record in ratings})
-    said = f"{len(ratings):,} human ratings by {', '.join(raters)}." if ratings else "No human ratings."
+    by = ", ".join(raters) if len(raters) <= _MAX_NAMES else f"{len(raters):,} people"
+    said = f"{len(ratings):,} human ratings by {by}." if ratings else "No human ratings."
     yield Text(clean(said))
-    signed = [f"{r.time}: {r.body['name']}: {r.body['statement']}" for r in case.records("sign-off", run)]
+    if ratings:
+        yield from _agreement(case, run)
+    signed = [f"{r.time}: {r.body['name']}: {r.body['statement']}" for r in case.records("sign-off", name)]
     yield Heading("Sign-offs")
     yield _bullets(signed, "Nobody has signed this run off.")
-    notes = [r for r in case.records("note") if r.run in (None, run)]
+    notes = [r for r in case.records("note") if r.run in (None, name)]
     yield Heading("Notes")
     yield _bullets([f"{r.time}: {r.body['author']}: {r.body['text']}" for r in notes], "None.")
+
+
+def _agreement(case: Case, run: RunDirectory) -> Iterable[Block]:
+    try:
+        found = people_found(case, run, "light")
+    except InputError as error:
+        yield Text(clean(f"Agreement was not computed. {error}"))
+        return
+    if found is None:
+        return
+    yield Text(clean("\n".join(found.sentences)))
+    headers = tuple(clean(header) for header in found.headers)
+    for caption, rows in found.tables.items():
+        cells = tuple(tuple(clean(cell) for cell in row) for row in rows)
+        yield Grid(clean(caption), headers, tuple(False for _ in headers), cells)
+    if found.notes:
+        yield _bullets(found.notes, "")
+    for picture in map(rendered, found.pictures):
+        yield _drawing(picture)
 
 
 def _evidence(case: Case, run: RunDirectory, asked: RunSpec) -> Iterable[Block]:

@@ -27,6 +27,7 @@ class LocalExecutor:
 
     def __init__(self) -> None:
         self._children: dict[Path, subprocess.Popen[bytes]] = {}
+        self._sizes: dict[Path, int] = {}
 
     def start(self, run_dir: Path) -> None:
         """Start, or resume, a run; see `Executor.start`."""
@@ -37,6 +38,7 @@ class LocalExecutor:
         if live.is_alive(run) or (child is not None and child.poll() is None):
             raise RunError(f"A worker is already at the run {run.path.name}.")
         run.live.mkdir(exist_ok=True)
+        self._sizes[run.path] = _size(run.events_file)
         with live.stderr_file(run).open("wb") as errors:
             self._children[run.path] = subprocess.Popen(
                 [sys.executable, "-m", "auditor.runs.worker", str(run.path)],
@@ -66,6 +68,9 @@ class LocalExecutor:
             elif state.is_live or code:
                 state, message = RunState.INTERRUPTED, _why(run, code)
         elif alive and not state.is_live and state is not RunState.DONE:
+            state, message = RunState.STARTING, "Starting"
+        elif not alive and starting and _size(run.events_file) == self._sizes.get(run.path):
+            # A resumed run whose worker has not said anything yet: what stands there is how it ended before.
             state, message = RunState.STARTING, "Starting"
         return RunStatus(
             state=state,
@@ -131,6 +136,13 @@ class LocalExecutor:
     def _child_pid(self, run_dir: Path) -> int | None:
         child = self._children.get(run_dir)
         return child.pid if child is not None and child.poll() is None else None
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _signal_group(leader: int | None, sign: int) -> None:

@@ -11,10 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from auditor.desktop.app import make_application, make_window
+from auditor.desktop.panels.rate_import import ImportRatings
 from auditor.desktop.window import Window
 from auditor.models.starter import starter
 from auditor.resources import resource
 from auditor.runs.contract import RunState
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
 _SIZES = ((1440, 900), (1024, 700))
@@ -45,6 +48,92 @@ def shoot(application: QApplication, window: Window, folder: Path, name: str) ->
             window.grab().save(str(folder / f"{name}-{width}x{height}-{scheme}.png"))
 
 
+def shoot_rubric_editor(application: QApplication, window: Window, folder: Path) -> None:
+    """Save the rubric editor as it opens, and with something that is not right, in all sizes and schemes."""
+    editor = window.rate.setup.rubric.edit()
+    wait(application, lambda: bool(editor.preview.prompt.toPlainText()), 30)
+    for name in ("rubric", "rubric-problem"):
+        for scheme in ("light", "dark"):
+            window.choose_scheme(scheme)
+            for width, height in _SIZES:
+                window.resize(width, height)
+                editor.resize(editor.sizeHint())
+                settle(application, window)
+                editor.grab().save(str(folder / f"{name}-{width}x{height}-{scheme}.png"))
+        editor.axes.list.setCurrentRow(1)
+        editor.axes.form(1).levels[2].set_text("")
+    editor.axes.form(1).levels[2].set_text("Half of it.")
+    editor.save(editor.reject)
+    wait(application, lambda: not editor.isVisible(), 10)
+
+
+def shoot_compare(application: QApplication, window: Window, folder: Path, first: Path) -> None:
+    """Save the Compare panel with a finished run beside one that was asked otherwise."""
+    case, judge = window.session.case, starter()
+    assert case is not None
+    assert judge is not None
+    sample = {"conversations": resource("samples", "conversations.jsonl")}
+    other = case.new_run("rating", {"scope": "conversation"}, sample, {"judge": judge}, seed=0)
+    for row in range(1, 13):
+        case.add_human_rating(first.name, str(row), "naturalness", 1 + row % 5, rater="Ada")
+    window.session.resume(other.path)
+    wait(application, lambda: window.session.executor.status(other.path).sealed, 300)
+    settle(application, window)
+    window.go_to(2)
+    panel = window.compare
+    wait(application, lambda: len(panel.choice.offered) == 2, 30)
+    for run in (first, other.path):
+        panel.choice.tick(run.name)
+    panel.compare()
+    wait(application, lambda: panel.results.table.model.all_rows > 0, 60)
+    shoot(application, window, folder, "compare-differences")
+    panel.results.tabs.setCurrentIndex(1)
+    panel.results.table.view.selectRow(4)
+    shoot(application, window, folder, "compare-ratings")
+    (other.tables / "ratings.parquet").unlink()
+    panel.compare()
+    shoot(application, window, folder, "compare-failed")
+
+
+def shoot_people(application: QApplication, window: Window, folder: Path) -> None:
+    """Save rating by hand, blind and with the judge's scores, the import of a file, and agreement with people."""
+    view = window.rate.by_hand
+    window.rate.rate_by_hand()
+    wait(application, lambda: len(view.queue) > 0, 20)
+    QTest.keyClicks(view.bar.name, "Ada")
+    QTest.keyClick(view.bar.name, Qt.Key.Key_Return)
+    QTest.keyClicks(view.turns, "43524")
+    shoot(application, window, folder, "rate-by-hand")
+    QTest.keyClick(view.turns, Qt.Key.Key_Space)
+    shoot(application, window, folder, "rate-by-hand-judge")
+    view.closed.emit()
+    file = folder / "people.csv"
+    rows = (
+        f"row-{row},{axis},{rater},{1 + (row * 7 + place) % 5}"
+        for row in range(1, 25)
+        for axis in view.rubric_axes
+        for place, rater in enumerate(("Ben", "Cleo"))
+    )
+    file.write_text("\n".join(["conversation_id,axis,rater,score", *rows]), encoding="utf-8")
+    window.take_dropped(file)
+    dialog = window.rate.findChild(ImportRatings)
+    wait(application, dialog.add.isEnabled, 30)
+    for scheme in ("light", "dark"):
+        window.choose_scheme(scheme)
+        settle(application, window)
+        dialog.grab().save(str(folder / f"import-{scheme}.png"))
+    dialog.add.click()
+    wait(application, lambda: not dialog.isVisible(), 30)
+    file.unlink()
+    people = window.rate.results.people
+    window.rate.results.tabs.setCurrentWidget(people)
+    wait(application, people.estimates.isVisible, 60)
+    shoot(application, window, folder, "people")
+    people.queue.view.selectRow(0)
+    people.pane.verticalScrollBar().setValue(people.queue.y())
+    shoot(application, window, folder, "people-queue")
+
+
 def main(folder: Path) -> None:
     """Walk through the states."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -56,7 +145,10 @@ def main(folder: Path) -> None:
     shoot(application, window, folder, "overview-empty")
     window.go_to(1)
     shoot(application, window, folder, "rate-empty")
+    shoot_rubric_editor(application, window, folder)
     window.go_to(2)
+    shoot(application, window, folder, "compare-empty")
+    window.go_to(3)
     shoot(application, window, folder, "models")
     case = Path(os.environ["AUDITOR_HOME"]) / "cases" / "assistant-review"
     window.session.open_case(case, create=True, title="Assistant review, November")
@@ -90,6 +182,7 @@ def main(folder: Path) -> None:
     window.rate.results.tabs.setCurrentIndex(1)
     window.rate.results.table.view.selectRow(5)
     shoot(application, window, folder, "rate-table")
+    shoot_people(application, window, folder)
     assert window.session.case is not None
     judge = starter()
     assert judge is not None
@@ -99,6 +192,7 @@ def main(folder: Path) -> None:
     wait(application, lambda: window.session.executor.status(failing.path).state is RunState.FAILED, 60)
     settle(application, window)
     shoot(application, window, folder, "rate-failed")
+    shoot_compare(application, window, folder, run)
     window.go_to(0)
     shoot(application, window, folder, "overview")
     window.close()

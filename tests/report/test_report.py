@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from auditor.case import Case
+from auditor.case.records import GivenRating
 from auditor.report.content import Content, clean, collect
 from auditor.report.html import html as make_html
 from auditor.report.pdf import pdf as make_pdf
@@ -146,3 +147,45 @@ def test_a_picture_is_saved_by_its_ending_the_same_every_time(
         export(RunDirectory(finished_run), "light", "means", path)
     assert first.read_bytes().startswith(magic)
     assert first.read_bytes() == second.read_bytes()
+
+
+def test_agreement_with_people_stands_in_the_report_the_same_every_time(
+    finished_case: Path, finished_run: Path
+) -> None:
+    with Case.open(finished_case) as case:
+        case.add_human_ratings(
+            finished_run.name,
+            [
+                GivenRating(str(row), axis, rater, 1 + (row * step) % 5, blind=True)
+                for row in range(1, 7)
+                for axis in ("naturalness", "on_topic")
+                for step, rater in enumerate(("Ada", "Ben", "<b>Cleo</b>"), start=1)
+            ],
+        )
+    content = content_of(finished_case)
+    text = make_html(content)
+    page = Page(text)
+    assert page.open == []
+    for words in (
+        "36 human ratings by <b>Cleo</b>, Ada, Ben.",
+        "Agreement of starter with 3 people on 6 conversations: naturalness Spearman",
+        "one person against the others",
+        "Naturalness: 6 conversations, 18 ratings, 95% intervals; constant answer",
+        "Quadratic-weighted kappa",
+        "Ordinal Krippendorff alpha",
+        "too narrow",
+        "The constant answer is the one whole score that does best",
+    ):
+        assert words in page.text, words
+    (section,) = (section for section in content.sections if section.id == "people")
+    assert [block.kind for block in section.blocks].count("drawing") == 4
+    assert text == make_html(content_of(finished_case))
+    assert make_pdf(content) == make_pdf(content_of(finished_case))
+
+
+def test_ratings_that_cannot_be_compared_do_not_take_the_report_away(finished_case: Path, finished_run: Path) -> None:
+    with Case.open(finished_case) as case:
+        case.add_human_ratings(finished_run.name, [GivenRating("2", "naturalness", "Ben", 0, scale=(0, 1))])
+    page = Page(make_html(content_of(finished_case)))
+    assert "Agreement was not computed." in page.text
+    assert "several scales" in page.text

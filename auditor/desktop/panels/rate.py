@@ -4,10 +4,13 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QKeySequence, QResizeEvent, QShortcut
-from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QSplitter, QStackedLayout, QWidget
 
+from auditor.desktop.panels.rate_by_hand import RateByHand
 from auditor.desktop.panels.rate_detail import RateDetail
+from auditor.desktop.panels.rate_import import ImportRatings, holds_ratings
+from auditor.desktop.panels.rate_judge import SHOWN
 from auditor.desktop.panels.rate_results import RateResults
 from auditor.desktop.panels.rate_setup import RateSetup
 from auditor.desktop.session import Session
@@ -18,21 +21,6 @@ from auditor.runs.executor import RunStatus
 #: Widths of the three parts in a wide and in a narrow panel; the middle one takes what is left.
 _WIDE, _SMALL = (330, 700, 310), (304, 400, 214)
 _NARROW_PX = 1100
-_SHOWN = (
-    "id",
-    "row",
-    "axis",
-    "p1",
-    "p2",
-    "p3",
-    "p4",
-    "p5",
-    "expected",
-    "mode",
-    "entropy",
-    "truncated_turns",
-    "explanation",
-)
 
 
 class RatePanel(QWidget):
@@ -53,16 +41,18 @@ class RatePanel(QWidget):
         self.splitter.setStretchFactor(1, 1)
         self.splitter.setStretchFactor(2, 0)
         self.splitter.setSizes(list(_WIDE))
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.splitter)
+        self.by_hand = RateByHand(session, self.results.table.model)
+        self._pages = QStackedLayout(self)
+        self._pages.addWidget(self.splitter)
+        self._pages.addWidget(self.by_hand)
         self.results.row_selected.connect(self._show_row)
         self.results.resume_wanted.connect(session.resume)
-        self.detail.rated.connect(self._next_row)
+        self.results.hand_wanted.connect(self.rate_by_hand)
+        self.results.people.source_selected.connect(self._show_source)
+        self.results.people.import_wanted.connect(self.import_ratings)
+        self.detail.rate_wanted.connect(lambda row, axis: self.rate_by_hand((row, axis)))
+        self.by_hand.closed.connect(self.show_results)
         session.case_changed.connect(self.clear)
-        for score in range(1, 6):
-            self._key(str(score), lambda score=score: self.detail.rate(score))
-        self._key("U", self.detail.withdraw_last)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Give the results what a small window has to spare; a splitter that was moved stays as it is on a large one."""
@@ -74,30 +64,30 @@ class RatePanel(QWidget):
             sides = _SMALL if is_narrow else _WIDE
             self.splitter.setSizes([sides[0], middle, sides[2]])
 
-    def _key(self, keys: str, callback: Any) -> None:
-        shortcut = QShortcut(QKeySequence(keys), self)
-        shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-        shortcut.activated.connect(callback)
-
     def activate(self) -> None:
         """Called when the panel comes into view."""
         self.setup.refresh_models()
+        self.setup.rubric.refresh()
 
     def take_file(self, path: Path) -> None:
         """Take a file that was dropped anywhere in the window."""
         if path.suffix == ".toml":
-            self.setup.take_rubric(path)
+            self.setup.rubric.take_file(path)
+        elif holds_ratings(path):
+            self.import_ratings(path)
         else:
             self.setup.take_file(path)
 
     def clear(self) -> None:
         """Show no run."""
+        self.show_results()
         self.results.show_empty()
         self.detail.clear()
 
     def show_run(self, path: Path) -> bool:
         """Show a run; returns whether its events are wanted from the first on."""
         run = RunDirectory(path)
+        self.show_results()
         self.detail.clear()
         status = self._session.executor.status(path)
         if status.state is RunState.DONE:
@@ -132,15 +122,37 @@ class RatePanel(QWidget):
         """Draw pictures and text in the colours of the theme."""
         self.results.refresh_theme()
         self.detail.refresh_theme()
+        self.by_hand.refresh_theme()
+
+    def rate_by_hand(self, start: tuple[int, str] | None = None) -> None:
+        """Show one conversation after the other in large, to be rated; from a row and an axis, or where a rater stopped."""
+        run, case = self.results.run, self._session.case
+        if run is None or case is None or not self.results.is_whole:
+            self._session.said.emit("Show a finished run first: people rate what a judge has rated.")
+            return
+        if not case.writable:
+            self._session.said.emit("This case is open for reading only: nobody can rate in it here.")
+            return
+        self._pages.setCurrentWidget(self.by_hand)
+        self.by_hand.open(run, run.findings(), start, self.detail.seen(run.path.name))
+
+    def show_results(self) -> None:
+        """Go back from rating by hand."""
+        self._pages.setCurrentWidget(self.splitter)
+
+    def import_ratings(self, path: Path) -> None:
+        """Show what a file of human ratings holds, and add it to the run in view once that is confirmed."""
+        run, case = self.results.run, self._session.case
+        if run is None or case is None or not self.results.is_whole:
+            self._session.said.emit(f"{path.name} holds human ratings: show the finished run they belong to first.")
+            return
+        ImportRatings(self._session, run, path, self).open()
+
+    def _show_source(self, source: int) -> None:
+        run, model = self.results.run, self.results.table.model
+        if run is not None and 0 <= source < model.all_rows:
+            self.detail.show_row(run, {name: model.cell(source, name) for name in SHOWN})
 
     def _show_row(self, shown: int) -> None:
-        run = self.results.run
-        if run is None or shown < 0:
-            return
-        self.detail.show_row(run, {name: self.results.table.model.value(shown, name) for name in _SHOWN})
-
-    def _next_row(self) -> None:
-        view = self.results.table.view
-        following = view.currentIndex().row() + 1
-        if following < self.results.table.model.rowCount():
-            view.selectRow(following)
+        if shown >= 0 and self.results.run is not None:
+            self._show_source(self.results.table.model.source_row(shown))

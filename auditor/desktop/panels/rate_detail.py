@@ -1,13 +1,16 @@
-"""The right part of the Rate panel: one conversation with its scores, and a person's own rating by keyboard."""
+"""The right part of the Rate panel: one conversation with the judge's scores and what people gave it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLineEdit, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QVBoxLayout, QWidget
 
+from auditor.desktop import theme
+from auditor.desktop.panels.hand_queue import score_words
+from auditor.desktop.panels.rate_judge import JudgeCard
 from auditor.desktop.session import Session
-from auditor.desktop.widgets.detail import PlainTurns, ScoreBars, plain_label
+from auditor.desktop.widgets.detail import PlainTurns, plain_label
 from auditor.runs.directory import RunDirectory
 
 _EMPTY = "Select a row of the ratings to see the conversation, its scores and where they come from."
@@ -18,53 +21,36 @@ class RateDetail(QWidget):
 
     Signals
     -------
-    rated()
-        A person's rating was committed; the next row should come into view.
+    rate_wanted(int, str)
+        Row and axis from which a person wants to rate by hand.
     """
 
-    rated = Signal()
+    rate_wanted = Signal(int, str)
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
         self._run: RunDirectory | None = None
         self._row: Mapping[str, Any] | None = None
-        self._last: str | None = None
         self._shown: Sequence[Sequence[str]] = ()
+        self._seen: dict[str, set[tuple[int, str]]] = {}
         self.heading = plain_label(_EMPTY, name="soft")
         self.turns = PlainTurns()
-        self.bars = ScoreBars()
-        self.numbers = plain_label()
-        self.explanation = plain_label(name="soft")
-        self.source = plain_label(name="help")
-        self.rater = QLineEdit(str(session.settings.value("rater", "")))
-        self.rater.setPlaceholderText("Your name, kept with your ratings")
-        self.rater.setAccessibleName("Rater")
-        self.rater.editingFinished.connect(lambda: session.settings.setValue("rater", self.rater.text()))
+        self.judge = JudgeCard(session)
         self.own = plain_label(name="soft")
-        self._rating = QFrame()
-        box = QVBoxLayout(self._rating)
-        box.setContentsMargins(0, 0, 0, 0)
-        box.addWidget(plain_label("Your rating: keys 1 to 5 rate and go on, U withdraws the last", name="help"))
-        box.addWidget(self.rater)
-        keys = QHBoxLayout()
-        for score in range(1, 6):
-            button = QPushButton(str(score))
-            button.setAccessibleName(f"Rate {score}")
-            button.setMinimumWidth(30)
-            button.clicked.connect(lambda _checked=False, score=score: self.rate(score))
-            keys.addWidget(button)
-        box.addLayout(keys)
-        box.addWidget(self.own)
+        self.rate = theme.icon_button("note", "Rate by hand from here")
+        self.rate.setToolTip("Opens this conversation in large, with keys 1 to 5; the judge's scores are hidden there.")
+        self.rate.clicked.connect(self._want_rating)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(14, 14, 14, 10)
         layout.addWidget(self.heading)
         layout.addWidget(self.turns, 1)
-        for widget in (self.bars, self.numbers, self.explanation, self.source, self._rating):
+        self._parts = (self.turns, self.judge, self.own, self.rate)
+        for widget in self._parts[1:]:
             layout.addWidget(widget)
-        self._parts = (self.turns, self.bars, self.numbers, self.explanation, self.source, self._rating)
         self._spring = QWidget()
         layout.addWidget(self._spring, 1)
+        session.judged.connect(self._show_own)
         self.clear()
 
     def clear(self) -> None:
@@ -81,29 +67,25 @@ class RateDetail(QWidget):
         is_new_text = not (same and self._row is not None and self._row["row"] == row["row"])
         self._run, self._row = run, row
         self.heading.setText(f"{row['id']} (row {int(row['row']):,}), {row['axis'].replace('_', ' ')}")
-        self.bars.show_row(row)
-        self.numbers.setText(
-            f"Expected {row['expected']:.3f}, most probable {int(row['mode'])}, entropy {row['entropy']:.3f} nats"
-        )
-        self.explanation.setText(f"Judge: {row['explanation']}" if row["explanation"] else "")
-        left_out = f" {int(row['truncated_turns'])} earliest turns were left out." if row["truncated_turns"] else ""
-        self.source.setText(
-            f"Expected = Σ i·p(i) over the five digit logits after “Rating:”. From run {run.path.name}.{left_out}"
-        )
         self._spring.hide()
         for widget in self._parts:
             widget.show()
-        self.explanation.setVisible(bool(row["explanation"]))
-        self._show_own()
+        self.judge.show_row(run, row)
+        self._seen.setdefault(run.path.name, set()).add((int(row["row"]), str(row["axis"])))
+        self._show_own(run.path.name)
         if is_new_text:
             self.turns.clear()
             asked = {"run_dir": str(run.path), "row": int(row["row"])}
             self._session.asker.ask("unit", asked, self._show_parts, self._show_missing)
 
+    def seen(self, run_id: str) -> set[tuple[int, str]]:
+        """Rows and axes of a run of which the judge's scores were shown here."""
+        return self._seen.get(run_id, set())
+
     def refresh_theme(self) -> None:
         """Draw text and bars in the colours of the theme."""
         self.turns.show_parts(self._shown)
-        self.bars.update()
+        self.judge.refresh_theme()
 
     def _show_parts(self, found: dict[str, Any]) -> None:
         if self._row is not None and found["row"] == int(self._row["row"]):
@@ -113,40 +95,19 @@ class RateDetail(QWidget):
     def _show_missing(self, sentence: str) -> None:
         self.turns.show_parts([("Not shown", sentence)])
 
-    def _show_own(self) -> None:
+    def _show_own(self, run_id: str) -> None:
         case = self._session.case
-        if case is None or self._run is None or self._row is None:
+        if case is None or self._run is None or self._row is None or self._run.path.name != run_id:
             return
+        unit, axis = str(int(self._row["row"])), self._row["axis"]
         said = [
-            f"{record.body['rater']}: {record.body['score']}"
-            for record in case.human_ratings(self._run.path.name)
-            if record.body["unit"] == str(int(self._row["row"])) and record.body["axis"] == self._row["axis"]
+            record.body
+            for record in case.human_ratings(run_id)
+            if record.body["unit"] == unit and record.body["axis"] == axis
         ]
-        self.own.setText("Human ratings: " + "; ".join(said) if said else "No human rating yet.")
+        self.own.setText(f"People: {score_words(said)}" if said else "No human rating yet.")
+        self.rate.setEnabled(case.writable and self._run.findings_file.exists())
 
-    def rate(self, score: int) -> None:
-        """Commit a person's rating of the row in view."""
-        run, row, rater = self._run, self._row, self.rater.text().strip()
-        if run is None or row is None:
-            return
-        if not rater:
-            self._session.said.emit("Enter your name first: it is kept with your ratings.")
-            self.rater.setFocus()
-            return
-
-        def commit(case: Any) -> None:
-            self._last = case.add_human_rating(run.path.name, str(int(row["row"])), row["axis"], score, rater=rater)
-
-        if self._session.commit(commit):
-            self._show_own()
-            self.rated.emit()
-
-    def withdraw_last(self) -> None:
-        """Withdraw the rating that was given last in this window."""
-        last, rater = self._last, self.rater.text().strip()
-        if last is None:
-            return
-        if self._session.commit(lambda case: case.withdraw_human_rating(last, rater=rater)):
-            self._last = None
-            self._session.said.emit("The last rating was withdrawn.")
-            self._show_own()
+    def _want_rating(self) -> None:
+        if self._row is not None:
+            self.rate_wanted.emit(int(self._row["row"]), str(self._row["axis"]))

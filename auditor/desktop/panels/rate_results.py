@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
 )
 
 from auditor.desktop import theme
+from auditor.desktop.panels.rate_people import RatePeople
 from auditor.desktop.session import Session
 from auditor.desktop.widgets.columns import Numbers, Texts, read_columns
 from auditor.desktop.widgets.detail import plain_label
@@ -63,15 +64,19 @@ class RateResults(QWidget):
         Shown row of the table, -1 for none.
     resume_wanted(object)
         Path of the run.
+    hand_wanted()
+        Somebody wants to rate by hand.
     """
 
     row_selected = Signal(int)
     resume_wanted = Signal(object)
+    hand_wanted = Signal()
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
         self.run: RunDirectory | None = None
+        self.is_whole = False
         self.state = plain_label(name="state")
         self.state.hide()
         self.verdict = plain_label(_EMPTY, name="verdict")
@@ -88,6 +93,10 @@ class RateResults(QWidget):
         self.resume = theme.icon_button("resume", "Resume")
         self.resume.clicked.connect(self._resume)
         self.resume.hide()
+        self.hand = theme.icon_button("people", "Rate by hand")
+        self.hand.clicked.connect(self.hand_wanted)
+        self.hand.hide()
+        self.people = RatePeople(session)
         card = QFrame()
         card.setObjectName("verdictCard")
         inside = QVBoxLayout(card)
@@ -95,10 +104,11 @@ class RateResults(QWidget):
         inside.addWidget(self.state)
         inside.addWidget(self.verdict)
         inside.addWidget(self.alert)
+        inside.addWidget(self.facts)
         below = QHBoxLayout()
-        below.addWidget(self.facts, 1)
-        below.addStretch(0)
+        below.addStretch(1)
         below.addWidget(self.resume)
+        below.addWidget(self.hand)
         below.addWidget(self.report)
         inside.addLayout(below)
         self.table = Table("Ratings")
@@ -108,8 +118,10 @@ class RateResults(QWidget):
         self._pictures_layout.setContentsMargins(0, 0, 8, 0)
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
+        self.tabs.tabBar().setDrawBase(False)
         self.tabs.addTab(ScrollPane(self._pictures), "Pictures")
         self.tabs.addTab(self.table, "Ratings")
+        self.tabs.addTab(self.people, "People")
         self.tabs.hide()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(14, 14, 14, 10)
@@ -125,16 +137,18 @@ class RateResults(QWidget):
         self.verdict.setText("The run is starting …")
         self.tabs.setCurrentIndex(1)
         self.tabs.setTabVisible(0, False)
+        self.tabs.setTabVisible(2, False)
 
     def _resume(self) -> None:
         if self.run is not None:
             self.resume_wanted.emit(self.run.path)
 
     def _begin(self, run: RunDirectory) -> None:
-        self.run = run
+        self.run, self.is_whole = run, False
+        self.people.clear()
         self._spring.hide()
         self.tabs.show()
-        for widget in (self.state, self.alert, self.facts, self.report, self.resume):
+        for widget in (self.state, self.alert, self.facts, self.report, self.resume, self.hand):
             widget.hide()
         self._clear_pictures()
 
@@ -181,8 +195,10 @@ class RateResults(QWidget):
         )
         self.facts.show()
         self.report.show()
-        self.tabs.setTabVisible(0, True)
+        for place in (0, 2):
+            self.tabs.setTabVisible(place, True)
         self.tabs.setCurrentIndex(0)
+        self.people.show_run(run)
         self._ask_pictures()
         self._ask_table()
 
@@ -211,6 +227,7 @@ class RateResults(QWidget):
         """Draw the pictures in the colours of the theme."""
         if self.run is not None and self.report.isVisibleTo(self):
             self._ask_pictures()
+            self.people.refresh_theme()
 
     def _export(self, name: str, path: Path) -> None:
         assert self.run is not None
@@ -230,6 +247,8 @@ class RateResults(QWidget):
             def ready(columns: list[Numbers | Texts]) -> None:
                 shutil.rmtree(folder, ignore_errors=True)
                 self.table.set_columns(columns)
+                self.is_whole = True
+                self.hand.show()
 
             self.table.background.do(lambda: read_columns(folder, found["columns"]), ready, failed)
 
@@ -261,8 +280,9 @@ class RateResults(QWidget):
 
     def show_empty(self) -> None:
         """Say what to do."""
-        self.run = None
+        self.run, self.is_whole = None, False
+        self.people.clear()
         self.verdict.setText(_EMPTY)
-        for widget in (self.state, self.alert, self.facts, self.report, self.resume, self.tabs):
+        for widget in (self.state, self.alert, self.facts, self.report, self.resume, self.hand, self.tabs):
             widget.hide()
         self._spring.show()

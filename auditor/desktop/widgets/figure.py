@@ -66,7 +66,7 @@ class FigureCard(QFrame):
     Parameters
     ----------
     picture : dict
-        name, title, description, svg, data_csv as the task `pictures` gives them.
+        name, title, description, svg as the task `pictures` gives them.
     export : callable
         Called with the picture's name and the path to save to.
     """

@@ -1,0 +1,148 @@
+"""Questions of the desktop about people's judgements; see `auditor.tasks`."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from auditor import audits
+from auditor.audits import InputFile
+from auditor.case import Case
+from auditor.errors import InputError, RunError
+from auditor.report.people import people_found
+from auditor.report.pictures import rendered, save
+from auditor.runs.directory import RunDirectory
+
+if TYPE_CHECKING:
+    from auditor.audits.rating.people import HumanRating, PeopleScale
+
+Question = Mapping[str, Any]
+Progress = Callable[[int, int, str], None]
+
+
+def units(asked: Question, _progress: Progress) -> Any:
+    """Some units of a run's input, to look at one after the other; what is not there is left out."""
+    run = RunDirectory(Path(asked["run_dir"]))
+    spec = run.spec()
+    audit = audits.get(spec.audit)
+    file = run.inputs(check=False)[audit.input_roles[0].name]
+    found = audit.units(file, spec.spec, {int(row) for row in asked["rows"]})
+    return {"units": [{"row": row, "parts": parts} for row, parts in found]}
+
+
+def explain(asked: Question, _progress: Progress) -> Any:
+    """The judge's sentence about one rating of a finished run."""
+    from auditor.audits.rating import Spec
+    from auditor.audits.rating.explain import explain as ask
+    from auditor.audits.rating.rubric import Rubric
+
+    run = RunDirectory(Path(asked["run_dir"]))
+    spec = run.spec()
+    judge = spec.models["judge"]
+    text = ask(
+        Spec.model_validate(spec.spec),
+        run.inputs(check=False)["conversations"],
+        Rubric.model_validate(run.findings()["rubric"]),
+        judge,
+        int(asked["row"]),
+        asked["axis"],
+    )
+    return {"text": text, "model": judge.name}
+
+
+def agreement(asked: Question, _progress: Progress) -> Any:
+    """How a run's results stand beside the human ratings of its case, with pictures; None if nobody rated."""
+    with Case.open(Path(asked["case"]), write=False) as case:
+        found = people_found(case, case.run(asked["run"]), asked["theme"])
+    if found is None:
+        return None
+    return {
+        "sentences": found.sentences,
+        "headers": found.headers,
+        "tables": found.tables,
+        "notes": found.notes,
+        "queue": found.queue,
+        "pictures": [asdict(rendered(picture)) for picture in found.pictures],
+    }
+
+
+def agreement_export(asked: Question, _progress: Progress) -> Any:
+    """Save a picture of the agreement, or its data."""
+    with Case.open(Path(asked["case"]), write=False) as case:
+        found = people_found(case, case.run(asked["run"]), asked["theme"])
+    if found is None:
+        raise RunError("There are no human ratings any more.")
+    save(found.pictures, asked["name"], Path(asked["path"]))
+    return {"path": asked["path"]}
+
+
+def humans_preview(asked: Question, _progress: Progress) -> Any:
+    """What a file of human ratings holds, and every problem of it for the run it is meant for."""
+    from auditor.audits.rating import people
+
+    path = Path(asked["path"])
+    seen = people.preview(InputFile(path, path.name, ""), _scales(asked))
+    problems, cautions = list(seen.problems), list[str]()
+    axes: list[dict[str, Any]] = []
+    # On the widest scale nothing is off it: so the axes are known before their scales are.
+    try:
+        found, left_out = _read(asked, people.PeopleScale(-1e9, 1e9))
+        axes = _axes(found)
+        cautions = [caution.message for caution in left_out]
+        if not problems:
+            _read(asked, _scales(asked))
+    except InputError as error:
+        problems = problems or [str(error)]
+    return {
+        "rows": seen.rows,
+        "n_rows": seen.n_rows,
+        "problems": problems,
+        "n_problems": max(seen.n_problems, len(problems)),
+        "cautions": cautions,
+        "axes": axes,
+    }
+
+
+def humans_read(asked: Question, _progress: Progress) -> Any:
+    """The ratings of a file that concern a run."""
+    found, _ = _read(asked, _scales(asked))
+    return [[str(said.row), said.axis, said.rater, said.score, said.note] for said in found]
+
+
+def _read(asked: Question, scales: Any) -> Any:
+    from auditor.audits.rating import people
+
+    run = RunDirectory(Path(asked["run_dir"]))
+    path = Path(asked["path"])
+    names = [axis["name"] for axis in run.findings()["axes"]]
+    units = people.UnitIndex.from_ratings(run.table_files()["ratings"])
+    return people.read_humans(path, path.name, units, names, scales)
+
+
+def _scales(asked: Question) -> "dict[str, PeopleScale]":
+    from auditor.audits.rating.people import PeopleScale
+
+    return {
+        name: PeopleScale(float(low), float(high), "linear" if linear else "none")
+        for name, (low, high, linear) in (asked.get("scales") or {}).items()
+    }
+
+
+def _axes(found: "list[HumanRating]") -> list[dict[str, Any]]:
+    by_axis: dict[str, list[HumanRating]] = {}
+    for said in found:
+        by_axis.setdefault(said.axis, []).append(said)
+    return [
+        {
+            "name": name,
+            "ratings": len(ratings),
+            "units": len({said.row for said in ratings}),
+            "raters": len({said.rater for said in ratings}),
+            "low": min(said.score for said in ratings),
+            "high": max(said.score for said in ratings),
+        }
+        for name, ratings in by_axis.items()
+    ]
+
+
+TASKS = (units, explain, agreement, agreement_export, humans_preview, humans_read)

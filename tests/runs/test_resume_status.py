@@ -1,0 +1,23 @@
+"""A run that is resumed is starting from the first moment, whatever stands in its log from before."""
+
+from pathlib import Path
+
+from auditor.case import Case
+from auditor.runs.contract import RunState
+from auditor.runs.events import EventLog
+from auditor.runs.local import LocalExecutor
+from tests.conftest import SAMPLE
+
+
+def test_a_cancelled_run_that_was_just_resumed_is_not_said_to_be_cancelled(tmp_path: Path) -> None:
+    with Case.create(tmp_path / "case") as case:
+        run = case.new_run("rating", {}, {"conversations": SAMPLE}, {}, seed=0)
+    with EventLog(run.events_file) as log:
+        log.append("state", state=RunState.CANCELLED, message="Stopped.", code=4)
+    executor = LocalExecutor()
+    assert executor.status(run.path).state is RunState.CANCELLED
+    executor.start(run.path)
+    assert executor.status(run.path).state is RunState.STARTING
+    # Without a judge the worker cannot do anything but say so.
+    assert executor.wait(run.path, 60).state is RunState.FAILED
+    executor.close()
