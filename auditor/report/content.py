@@ -232,6 +232,9 @@ def _headline(headline: Mapping[str, Any]) -> Iterable[Block]:
             rows = tuple((_words(name), *(number(part.get(n)) for n in names)) for name, part in value.items())
             headers = (_words(key), *(_words(name) for name in names))
             yield Grid(_words(key), headers, (False, *(True for _ in names)), rows)
+        elif isinstance(value, dict) and value:
+            yield Heading(_words(key))
+            yield _facts((_words(name), number(part), False) for name, part in value.items())
 
 
 def _words(name: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from auditor.desktop.app import make_application, make_window
+from auditor.desktop.panels.models_optimise import OptimiseModel
 from auditor.desktop.panels.rate_import import ImportRatings
 from auditor.desktop.window import Window
 from auditor.models.starter import starter
@@ -65,6 +66,27 @@ def shoot_rubric_editor(application: QApplication, window: Window, folder: Path)
     editor.axes.form(1).levels[2].set_text("Half of it.")
     editor.save(editor.reject)
     wait(application, lambda: not editor.isVisible(), 10)
+
+
+def shoot_optimise(application: QApplication, window: Window, folder: Path) -> None:
+    """Save the dialog that optimises a model: asked, running, finished."""
+    window.models.table.selectRow(0)
+    window.models.optimise_button.click()
+    (dialog,) = window.models.findChildren(OptimiseModel)
+
+    def save(name: str) -> None:
+        for scheme in ("light", "dark"):
+            window.choose_scheme(scheme)
+            wait(application, lambda: False, 0.3)
+            dialog.grab().save(str(folder / f"{name}-{scheme}.png"))
+
+    save("optimise")
+    dialog.start.click()
+    wait(application, lambda: "Measuring" in dialog.progress.format(), 120)
+    save("optimise-running")
+    wait(application, dialog.table.isVisible, 600)
+    save("optimise-finished")
+    dialog.reject()
 
 
 def shoot_compare(application: QApplication, window: Window, folder: Path, first: Path) -> None:
@@ -150,6 +172,7 @@ def main(folder: Path) -> None:
     shoot(application, window, folder, "compare-empty")
     window.go_to(3)
     shoot(application, window, folder, "models")
+    shoot_optimise(application, window, folder)
     case = Path(os.environ["AUDITOR_HOME"]) / "cases" / "assistant-review"
     window.session.open_case(case, create=True, title="Assistant review, November")
     window.go_to(1)

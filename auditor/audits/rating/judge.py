@@ -263,5 +263,6 @@ def load_scorer(model: ModelFile, *, n_ctx: int, explain: bool = False) -> "Labe
     from auditor.models.fit import estimate, require
     from auditor.models.llama import LabelScorer
 
-    require(estimate(model, n_ctx=n_ctx))
-    return LabelScorer(model, n_ctx=n_ctx, talk=TALK_TOKENS if explain else 0)
+    talk = TALK_TOKENS if explain else 0
+    require(estimate(model, n_ctx=n_ctx, talk=talk))
+    return LabelScorer(model, n_ctx=n_ctx, talk=talk)

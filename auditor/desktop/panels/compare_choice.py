@@ -22,6 +22,7 @@ _INSTRUMENT = {
     "order": "the order of the prompt",
     "scope": "what is rated",
     "variants": "the prompt's variants",
+    "merge": "how several scores are merged",
 }
 
 

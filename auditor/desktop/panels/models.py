@@ -1,5 +1,6 @@
 """The Models panel: the library of model files: list, add, check, remove, and whether each fits."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ from PySide6.QtWidgets import (
 )
 
 from auditor.desktop import theme
+from auditor.desktop.panels.models_optimise import OptimiseModel
 from auditor.desktop.session import Session
 from auditor.desktop.widgets.detail import plain_label
 from auditor.desktop.widgets.listing import Listing
+from auditor.models import ModelFile
 from auditor.models.starter import STARTER_WARNING
 
 _COLUMNS = ("Name", "Architecture", "Quantisation", "Weights", "Size", "Context", "Licence", "Fits here")
@@ -49,6 +52,9 @@ class ModelsPanel(QWidget):
         self.check_button = theme.icon_button("verify", "Check")
         self.check_button.setToolTip("Hash the file again and compare with the hash from when it was added.")
         self.check_button.clicked.connect(self._check)
+        self.optimise_button = theme.icon_button("run", "Optimise for this machine…")
+        self.optimise_button.setToolTip("Make a faster file of the selected model, if one agrees with it.")
+        self.optimise_button.clicked.connect(self._optimise)
         self.remove_button = theme.icon_button("remove", "Remove")
         self.remove_button.clicked.connect(self._remove)
         self.progress = QProgressBar()
@@ -60,6 +66,7 @@ class ModelsPanel(QWidget):
         buttons.addWidget(self.add_button)
         buttons.addWidget(self.copy)
         buttons.addStretch(1)
+        buttons.addWidget(self.optimise_button)
         buttons.addWidget(self.check_button)
         buttons.addWidget(self.remove_button)
         layout = QVBoxLayout(self)
@@ -103,14 +110,19 @@ class ModelsPanel(QWidget):
     def _show_selected(self) -> None:
         model = self._selected()
         self.check_button.setEnabled(model is not None)
+        self.optimise_button.setEnabled(model is not None and not model["made_from"])
         self.remove_button.setEnabled(model is not None and model["held"] != "starter")
         if model is None:
             self.detail.setText("")
             return
         held = {"reference": "used where it lies", "copy": "copied into the library", "starter": STARTER_WARNING}
-        self.detail.setText(
-            f"{model['fit']['sentence']}\n{model['path']} ({held[model['held']]})\nSHA-256 {model['sha256']}"
-        )
+        lines = [model["fit"]["sentence"], f"{model['path']} ({held[model['held']]})", f"SHA-256 {model['sha256']}"]
+        file = _file(model)
+        if file.made_from:
+            lines.append(_origin(file))
+        if file.is_starter and model["held"] != "starter":
+            lines.append(STARTER_WARNING[:1].upper() + STARTER_WARNING[1:] + ".")
+        self.detail.setText("\n".join(lines))
 
     def _choose(self) -> None:
         name, _ = QFileDialog.getOpenFileName(self, "Add a model", "", "GGUF models (*.gguf);;All files (*)")
@@ -147,6 +159,19 @@ class ModelsPanel(QWidget):
             asked = {"name": model["name"]}
             self._session.asker.ask("models_check", asked, lambda found: self._say(found["sentence"]), self._say)
 
+    def _optimise(self) -> None:
+        model = self._selected()
+        if model:
+            dialog = OptimiseModel(self._session, _file(model), self)
+            dialog.kept.connect(self._changed)
+            # What a cancelled one left behind is swept when the list is read again.
+            dialog.finished.connect(lambda _result: self.activate())
+            dialog.open()
+
+    def _changed(self) -> None:
+        self.changed.emit()
+        self.activate()
+
     def _remove(self) -> None:
         model = self._selected()
         if model:
@@ -159,3 +184,19 @@ class ModelsPanel(QWidget):
 
     def _say(self, sentence: str) -> None:
         self.outcome.setText(sentence)
+
+
+def _file(model: Mapping[str, Any]) -> ModelFile:
+    return ModelFile.model_validate({name: value for name, value in model.items() if name != "fit"})
+
+
+def _origin(file: ModelFile) -> str:
+    words = f"Requantised from SHA-256 {file.made_from}"
+    how = file.requantised
+    if how is None:
+        return f"{words}."
+    return (
+        f"{words} ({how.original_name}): {how.tokens_per_s:,.0f} tokens/s against {how.original_tokens_per_s:,.0f} then; "
+        f"{how.same_mode:.1%} of {how.ratings} ratings the same, {how.same_or_near:.1%} with near ties, expected scores "
+        f"differ by {how.difference:.3f} on average; {how.sample}."
+    )

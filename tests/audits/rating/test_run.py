@@ -78,7 +78,7 @@ def test_a_cancelled_run_stops_before_the_first_rating(starter_model: ModelFile)
     audit = get("rating")
     context = MemoryContext({"judge": starter_model})
     context.is_cancelled = True
-    with pytest.raises(Cancelled, match="Stopped after 0 of 24"):
+    with pytest.raises(Cancelled, match="Stopped after 0 of 72 ratings"):
         audit.run(audit.Spec(), sample(), context)
 
 

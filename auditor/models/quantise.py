@@ -1,0 +1,62 @@
+"""Requantising a model file with llama.cpp. Imported by worker processes only: native code may take its process along."""
+
+import ctypes
+import os
+from pathlib import Path
+
+import llama_cpp
+
+from auditor.errors import ModelError
+from auditor.models.batch_plan import physical_cores
+from auditor.models.file import MADE_FROM_KEY, Kind
+
+_FILE_TYPES: dict[Kind, int] = {
+    "Q4_0": llama_cpp.LLAMA_FTYPE_MOSTLY_Q4_0,
+    "Q8_0": llama_cpp.LLAMA_FTYPE_MOSTLY_Q8_0,
+    "BF16": llama_cpp.LLAMA_FTYPE_MOSTLY_BF16,
+}
+#: Rows of a matrix that are held at a time.
+_BUFFER_BYTES = 512 * 1024**2
+
+
+def requantise(source: Path, target: Path, kind: Kind, *, made_from: str) -> None:
+    """Write a model's weights with another quantisation.
+
+    Parameters
+    ----------
+    source, target : Path
+        GGUF file to read, and to write; the target is not complete before this returns.
+    kind : str
+        "Q4_0", "Q8_0" or "BF16".
+    made_from : str
+        SHA-256 of the source; written into the target's metadata, so that it travels with the file.
+
+    Raises
+    ------
+    ModelError
+        If llama.cpp refuses, for example because the disk is full; nothing of the target is left.
+    """
+    said: list[str] = []
+    on_log = llama_cpp.llama_log_callback(
+        lambda _level, text, _data: said.append(text.decode(errors="replace").strip())
+    )
+    llama_cpp.llama_log_set(on_log, ctypes.c_void_p(0))
+    llama_cpp.llama_backend_init()
+    # The list ends with an empty key.
+    added = (llama_cpp.llama_model_kv_override * 2)()
+    added[0].key = MADE_FROM_KEY.encode()
+    added[0].tag = llama_cpp.LLAMA_KV_OVERRIDE_TYPE_STR
+    added[0].value.val_str = made_from.encode()
+    settings = llama_cpp.llama_model_quantize_default_params()
+    settings.nthread = physical_cores()
+    settings.ftype = _FILE_TYPES[kind]
+    settings.allow_requantize = True
+    settings.max_buf_size = _BUFFER_BYTES
+    settings.kv_overrides = added
+    code = llama_cpp.llama_model_quantize(os.fsencode(source), os.fsencode(target), ctypes.byref(settings))
+    if code != 0:
+        target.unlink(missing_ok=True)
+        reason = next((line for line in reversed(said) if "fail" in line or "error" in line), "")
+        raise ModelError(f"llama.cpp could not write {kind}" + (f" ({reason[:200]})." if reason else "."))
+    with target.open("rb") as written:
+        os.fsync(written.fileno())
