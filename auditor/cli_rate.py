@@ -102,9 +102,12 @@ def carry_out(
     inputs: dict[str, Path], asked: dict[str, Any], models: list[str], case_path: Path, seed: int, *, as_json: bool
 ) -> int:
     """Make the run, carry it out and print what came out; returns the exit code."""
+    from auditor.audits.rating.judge import refuse_twins
+
     judges = _judges(models)
     spec = _spec({"model": judges[0].name, "more_models": [judge.name for judge in judges[1:]], **asked})
     _check_inputs(inputs, spec)
+    refuse_twins(judges)
     if any(judge.is_starter for judge in judges):
         from auditor.models.starter import STARTER_WARNING
 

@@ -190,9 +190,8 @@ def _people(
         return People(ratings, declared, cautions)
     if scales or map_linear:
         raise InputError("A scale is declared for a file", column="--human-scale", fix="Name the file with --humans.")
-    same = [each for each in rated if _reads(each) == _reads(first)]
-    records = [record for each in same for record in case.human_ratings(each.directory.path.name)]
-    found = people_of_case(records, units, axes)
+    same = [each.directory.path.name for each in rated if _reads(each) == _reads(first)]
+    found = people_of_case(case.human_ratings_of(same), units, axes)
     if required and not found.ratings:
         raise InputError(
             f"Nobody has rated the conversations of run {first.directory.path.name} in this case",
@@ -234,7 +233,9 @@ def _plain_pair(pair: "PairComparison") -> dict[str, Any]:
 
 
 def _agreement_words(judge: str, found: "Sequence[AxisAgreement]") -> str:
-    lines = [f"{judge} beside people, {found[0].confidence:.0%} intervals from a bootstrap over contexts"]
+    from auditor.audits.rating.certificate import percent
+
+    lines = [f"{judge} beside people, {percent(found[0].confidence)} intervals from a bootstrap over contexts"]
     for axis in found:
         raters = f"{len(axis.raters):,} raters" if len(axis.raters) != 1 else "1 rater"
         lines += [
@@ -258,10 +259,12 @@ def _agreement_words(judge: str, found: "Sequence[AxisAgreement]") -> str:
 
 
 def _comparison_words(found: "Comparison", judges: Mapping[str, str]) -> str:
+    from auditor.audits.rating.certificate import percent
+
     lines: list[str] = []
     for pair in found.pairs:
         lines += [f"A  {pair.a} ({judges[pair.a]})", f"B  {pair.b} ({judges[pair.b]})"]
-        lines += [f"{pair.n:,} conversations matched by {pair.matched_by}, {found.confidence:.0%} intervals"]
+        lines += [f"{pair.n:,} conversations matched by {pair.matched_by}, {percent(found.confidence)} intervals"]
         rows: list[tuple[str, ...]] = [
             ("", "mean A", "mean B", "A less B", "A higher", "equal", "B higher", "Spearman")
         ]

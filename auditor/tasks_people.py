@@ -37,17 +37,34 @@ def explain(asked: Question, _progress: Progress) -> Any:
     from auditor.audits.rating.rubric import Rubric
 
     run = RunDirectory(Path(asked["run_dir"]))
-    spec = run.spec()
-    judge = spec.models["judge"]
+    spec, found = run.spec(), run.findings()
+    judge, settings = spec.models["judge"], Spec.model_validate(spec.spec)
     text = ask(
-        Spec.model_validate(spec.spec),
+        settings,
         run.inputs(check=False)["conversations"],
-        Rubric.model_validate(run.findings()["rubric"]),
+        Rubric.model_validate(found["rubric"]),
         judge,
-        int(asked["row"]),
-        asked["axis"],
+        n_ctx=int(found["provenance"]["settings"]["n_ctx"]),
+        row=int(asked["row"]),
+        axis=asked["axis"],
+        score=_first_score(run, judge.name, settings.variants[0], int(asked["row"]), asked["axis"]),
     )
     return {"text": text, "model": judge.name}
+
+
+def _first_score(run: RunDirectory, judge: str, variant: str, row: int, axis: str) -> int:
+    """What the first judge found most probable with the first prompt, on that prompt's own scale."""
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    tables = run.table_files()
+    chosen = (pc.field("row") == row) & (pc.field("axis") == axis)
+    if "judgements" in tables:
+        chosen &= (pc.field("judge") == judge) & (pc.field("variant") == variant)
+    scores = pq.read_table(tables.get("judgements", tables["ratings"]), columns=["mode"], filters=chosen)["mode"]
+    if len(scores) != 1:
+        raise InputError("The run has no such rating", row=row, column=axis)
+    return int(scores[0].as_py())
 
 
 def agreement(asked: Question, _progress: Progress) -> Any:

@@ -136,7 +136,7 @@ def _compared(case: Case, runs: Sequence[RunDirectory]) -> "tuple[People, Compar
         tables.append(RunTables(name, run.findings(), _ratings(run), sha256, mapping))
     first = tables[0]
     axes = [axis["name"] for axis in first.findings["axes"]]
-    said = [record for run in _same_conversations(runs) for record in case.human_ratings(run.path.name)]
+    said = case.human_ratings_of(_same_conversations(runs))
     people = people_of_case(said, UnitIndex.from_ratings(first.ratings), axes)
     found = side_by_side(
         tables, people.ratings, confidence=first.findings["confidence"], seed=runs[0].spec().seed, scale=people.scales
@@ -164,9 +164,9 @@ def _read_by(run: RunDirectory) -> tuple[str, Mapping[str, str]]:
     return asked.inputs["conversations"].sha256, asked.spec.get("mapping") or {}
 
 
-def _same_conversations(runs: Sequence[RunDirectory]) -> list[RunDirectory]:
-    """Runs whose human ratings count: those of the conversations that the first of them rated."""
-    return [run for run in runs if _read_by(run) == _read_by(runs[0])]
+def _same_conversations(runs: Sequence[RunDirectory]) -> list[str]:
+    """Ids of the runs whose human ratings count: those of the conversations that the first of them rated."""
+    return [run.path.name for run in runs if _read_by(run) == _read_by(runs[0])]
 
 
 def _pictures(found: "Comparison", place: int, theme: str) -> "Iterator[Picture]":
@@ -186,11 +186,13 @@ def _described(run: RunDirectory) -> str:
 
 
 def _ground(found: "Comparison", pair: "PairComparison", people: "People") -> str:
+    from auditor.audits.rating.certificate import percent
+
     raters = sorted({rating.rater for rating in people.ratings})
     said = f"{len(people.ratings):,} human ratings by {', '.join(raters)}" if raters else "No human ratings"
     groups = min(axis.groups for axis in pair.axes)
     return (
-        f"{said}. {found.confidence:.0%} intervals by a bootstrap over {groups:,} contexts, each axis by itself, "
+        f"{said}. {percent(found.confidence)} intervals by a bootstrap over {groups:,} contexts, each axis by itself, "
         f"seed {found.seed}."
     )
 
@@ -261,13 +263,13 @@ def _parts(run: RunDirectory, row: int) -> Sequence[tuple[str, str]]:
 
 
 def _said(case: Case, runs: Sequence[RunDirectory], row: int, axis: str) -> str:
-    said = []
-    for run in _same_conversations(runs):
-        for record in case.human_ratings(run.path.name):
-            if (record.body["unit"], record.body["axis"]) == (str(row), axis):
-                note = f" ({record.body['note']})" if record.body["note"] else ""
-                said.append(f"{record.body['rater']} {record.body['score']:g}{note}")
-    return f"People: {', '.join(said)}" if said else "No person rated this."
+    # The newest of a rater's ratings counts, as in the comparison.
+    said = {}
+    for record in case.human_ratings_of(_same_conversations(runs)):
+        if (record.body["unit"], record.body["axis"]) == (str(row), axis):
+            note = f" ({record.body['note']})" if record.body["note"] else ""
+            said[record.body["rater"]] = f"{record.body['rater']} {record.body['score']:g}{note}"
+    return f"People: {', '.join(said.values())}" if said else "No person rated this."
 
 
 TASKS = (rating_runs, compare, compare_export, compared_unit)

@@ -1,7 +1,7 @@
 """What people said in a case, and what a judge was asked to say: each committed at once and linked into the chain."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -160,6 +160,10 @@ class Records:
         """Human ratings that hold, oldest first."""
         gone = {record.body["of"] for record in self.records(WITHDRAWN, run)}
         return [record for record in self.records(RATING, run) if record.id not in gone]
+
+    def human_ratings_of(self, runs: Collection[str]) -> list[Record]:
+        """Human ratings of several runs that hold, oldest first whichever run they were given for."""
+        return [record for record in self.human_ratings() if record.run in runs]
 
     def add_explanation(self, run: str, unit: str, axis: str, text: str, *, model: str) -> str:
         """Keep the sentence that a judge model gave when it was asked for one; the run stays as it was sealed.

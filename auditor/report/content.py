@@ -17,7 +17,7 @@ from auditor.case import Case
 from auditor.errors import InputError
 from auditor.files import sha256_of
 from auditor.models.starter import STARTER_WARNING
-from auditor.report.people import people_found
+from auditor.report.people import people_found, people_in_run
 from auditor.report.pictures import Rendered, render, rendered
 from auditor.runs.contract import RunSpec
 from auditor.runs.directory import RunDirectory
@@ -154,7 +154,7 @@ def collect(case: Case, run: RunDirectory) -> Content:
         Section("model", "Model", tuple(_models(asked))),
         Section("settings", "Settings", (_settings(asked, audit.Spec),)),
         Section("method", "Method", tuple(_method(audit, findings))),
-        Section("people", "Human judgements", tuple(_people(case, run))),
+        Section("people", "Human judgements", tuple(_people(case, run, people_in_run(asked, findings)))),
         Section("evidence", "Evidence", tuple(_evidence(case, run, asked))),
         Section("software", "Software and machine", (_software(asked, findings.provenance),)),
     )
@@ -308,13 +308,14 @@ def _method(audit: Audit, findings: Any) -> Iterable[Block]:
         yield Text(clean(text))
 
 
-def _people(case: Case, run: RunDirectory) -> Iterable[Block]:
+def _people(case: Case, run: RunDirectory, beside: str) -> Iterable[Block]:
     name = run.path.name
     ratings = case.human_ratings(name)
     raters = sorted({str(record.body["rater"]) for record in ratings})
     by = ", ".join(raters) if len(raters) <= _MAX_NAMES else f"{len(raters):,} people"
-    said = f"{len(ratings):,} human ratings by {by}." if ratings else "No human ratings."
-    yield Text(clean(said))
+    none = "None were given in the case." if beside else "No human ratings."
+    said = f"{len(ratings):,} human ratings by {by}." if ratings else none
+    yield Text(clean(f"{said} {beside}".rstrip()))
     if ratings:
         yield from _agreement(case, run)
     signed = [f"{r.time}: {r.body['name']}: {r.body['statement']}" for r in case.records("sign-off", name)]

@@ -93,10 +93,16 @@ def _encoded(picture: Picture, path: Path) -> bytes:
 
 def _saved(picture: Picture, form: str, metadata: dict[str, Any], **options: Any) -> bytes:
     import matplotlib as mpl
+    from matplotlib.text import Text
 
     buffer = io.BytesIO()
     # Text becomes outlines and ids get a fixed salt: the same picture is the same bytes on every machine.
-    with mpl.rc_context({"svg.hashsalt": "auditor", "svg.fonttype": "path", "font.family": "DejaVu Sans"}):
+    with mpl.rc_context(
+        {"svg.hashsalt": "auditor", "svg.fonttype": "path", "font.family": "DejaVu Sans", "text.parse_math": False}
+    ):
+        # Text is never markup: dollars are dollars, in what was made before and in what is made while saving.
+        for text in picture.figure.findobj(Text):
+            text.set_parse_math(False)
         picture.figure.savefig(buffer, format=form, metadata=metadata, **options)
     return buffer.getvalue()
 

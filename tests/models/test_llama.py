@@ -11,7 +11,7 @@ from auditor.audits.rating.judge import SENTENCE, TALK_TOKENS, Judge, Prepared, 
 from auditor.audits.rating.rubric import load
 from auditor.errors import ModelError
 from auditor.models import ModelFile
-from auditor.models.batch_plan import BatchPlan, PlanStore, choose
+from auditor.models.batch_plan import BatchPlan, PlanStore, candidates, choose
 from auditor.models.library import home
 from auditor.models.llama import LabelScorer
 from auditor.models.measure import measured_plan
@@ -138,7 +138,9 @@ def test_a_prompt_beyond_the_context_is_refused(starter_model: ModelFile) -> Non
 def test_the_plan_is_measured_once_for_a_model_and_a_machine(scorer: LabelScorer) -> None:
     (home() / "models" / "plans.json").unlink(missing_ok=True)
     first = measured_plan(scorer)
-    assert 1 <= len(first.tokens_per_s) <= 3
+    # None is tried where a single prompt takes too long, on a machine that is busy otherwise.
+    assert len(first.tokens_per_s) <= 3
+    assert first.plan in candidates(on_gpu=False)
     assert all(speed > 0 for speed in first.tokens_per_s.values())
     before = scorer.decoded
     assert measured_plan(scorer) == first

@@ -3,15 +3,24 @@ import json
 import shutil
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pyarrow as pa
 import pytest
+from auditor.audits import Picture
+from auditor.audits.rating.agreement import agree
+from auditor.audits.rating.labels import HumanRating, PeopleScale
 from auditor.case import Case
 from auditor.case.records import GivenRating
-from auditor.report.content import Content, clean, collect
+from auditor.report.content import Content, _people, clean, collect
 from auditor.report.html import html as make_html
 from auditor.report.pdf import pdf as make_pdf
-from auditor.report.pictures import data_csv, export
+from auditor.report.people import people_in_run
+from auditor.report.pictures import data_csv, export, save, svg
+from matplotlib.figure import Figure
+from tests.conftest import SAMPLE
+from tests.ratings import peaked, write_ratings
 
 HOSTILE = (
     '<script>alert(1)</script> "onload="x" </style> #eval("1") $x$ *bold* \u202ereversed\u202c \x00\x1b[31m \ud800 '
@@ -147,6 +156,39 @@ def test_a_picture_is_saved_by_its_ending_the_same_every_time(
         export(RunDirectory(finished_run), "light", "means", path)
     assert first.read_bytes().startswith(magic)
     assert first.read_bytes() == second.read_bytes()
+
+
+@pytest.mark.parametrize("title", [r"$\foo$", "a $1 and $2"])
+def test_a_title_in_a_picture_is_never_taken_for_maths(tmp_path: Path, title: str) -> None:
+    def drawn(**plain: bool) -> Picture:
+        figure = Figure()
+        panel = figure.subplots()
+        panel.plot([0, 1], [0, 1], label=title)
+        panel.set_title(title, **plain)
+        panel.set_xticks([0, 1], [title, "b"], **plain)
+        for text in panel.legend().get_texts():
+            text.set(**plain)
+        return Picture("p", "P", "", figure, pa.table({}))
+
+    assert svg(drawn()) == svg(drawn(parse_math=False))
+    for ending in ("png", "pdf"):
+        save([drawn()], "p", tmp_path / f"p.{ending}")
+
+
+def test_a_run_that_was_set_beside_a_file_says_so(tmp_path: Path) -> None:
+    path = write_ratings(tmp_path / "r.parquet", {"naturalness": peaked(np.linspace(1, 5, 12))})
+    humans = [HumanRating(row, "naturalness", rater, 3) for row in range(1, 13) for rater in ("Ada", "Bo")]
+    found = agree(path, humans, PeopleScale(), titles={}, confidence=0.95, seed=0)
+    with Case.create(tmp_path / "case") as case:
+        run = case.new_run("rating", {}, {"conversations": SAMPLE}, {}, seed=0)
+        asked = run.spec()
+        given = asked.model_copy(update={"inputs": {**asked.inputs, "humans": asked.inputs["conversations"]}})
+        assert people_in_run(asked, SimpleNamespace(agreement=found)) == ""
+        assert people_in_run(given, SimpleNamespace(agreement=())) == ""
+        beside = people_in_run(given, SimpleNamespace(agreement=found))
+        assert beside == f"The run itself was set beside {SAMPLE.name}: 24 ratings by 2 people (see Results)."
+        first = [next(iter(_people(case, run, words))).text for words in ("", beside)]
+    assert first == ["No human ratings.", f"None were given in the case. {beside}"]
 
 
 def test_agreement_with_people_stands_in_the_report_the_same_every_time(

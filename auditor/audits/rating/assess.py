@@ -10,7 +10,7 @@ from auditor.audits.findings import Caution, TableInfo
 from auditor.audits.rating.agreement import AxisAgreement, agree
 from auditor.audits.rating.autoaccept import certify_axes
 from auditor.audits.rating.calibrate import Calibration
-from auditor.audits.rating.certificate import AxisCertificate, coefficient, short
+from auditor.audits.rating.certificate import AxisCertificate, coefficient, percent, short
 from auditor.audits.rating.judged import axes_of
 from auditor.audits.rating.labels import MappingRule, UnitIndex, declared_scales
 from auditor.audits.rating.people import read_humans
@@ -183,7 +183,9 @@ def _axis_words(axis: AxisAgreement, confidence: float) -> str:
     text = f"{axis.title.lower()} {coefficient(axis.spearman.value)}"
     details = []
     if axis.spearman.low is not None and axis.spearman.high is not None:
-        details.append(f"{confidence:.0%} CI {coefficient(axis.spearman.low)} to {coefficient(axis.spearman.high)}")
+        details.append(
+            f"{percent(confidence)} CI {coefficient(axis.spearman.low)} to {coefficient(axis.spearman.high)}"
+        )
     if axis.human_ceiling.value is not None:
         details.append(f"one person against the others {coefficient(axis.human_ceiling.value)}")
     return f"{text} ({', '.join(details)})" if details else text

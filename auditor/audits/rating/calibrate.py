@@ -52,7 +52,10 @@ class Calibrator:
         """The same ratings after calibration."""
         if isinstance(self.fitted, Temperature):
             p = self.fitted.apply(_log(judged.p))
-            return replace(judged, p=p, expected=p @ _SCORES, confidence=p.max(axis=1))
+            # Scores merged by median or majority are not the mean of their distribution, and stay as they are.
+            follows = np.allclose(judged.expected, judged.p @ _SCORES, atol=1e-6)
+            confidence = p[np.arange(len(p)), judged.mode - 1]
+            return replace(judged, p=p, expected=p @ _SCORES if follows else judged.expected, confidence=confidence)
         if isinstance(self.fitted, Isotonic):
             return replace(judged, confidence=self.fitted.apply(judged.confidence))
         return judged

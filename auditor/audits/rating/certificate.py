@@ -1,8 +1,8 @@
 """The certificate of auto-accept: what may be accepted unseen on one axis, or why nothing may."""
 
+from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from auditor.audits.rating.agreement import AxisAgreement, Estimate, ReliabilityBin
@@ -68,9 +68,19 @@ class AxisCertificate(BaseModel):
 
 
 def short(share: float) -> str:
-    """A threshold without the zero before the point, cut (never rounded up) after four decimals."""
-    cut = f"{np.floor(share * 1e4 + 1e-6) / 1e4:.4f}".rstrip("0").rstrip(".")
-    return cut.removeprefix("0") or "0"
+    """A threshold without the zero before the point, rounded up after four decimals, later where that would make it 1.
+
+    What is printed is never below the threshold: ratings between the two were not certified.
+    """
+    exact, digits = Decimal(repr(float(share))), 4
+    while (shown := _rounded_up(exact, digits)) >= 1 > exact:
+        digits += 1
+    text = f"{shown:f}"
+    return (text.rstrip("0").rstrip(".") if "." in text else text).removeprefix("0") or "0"
+
+
+def _rounded_up(exact: Decimal, digits: int) -> Decimal:
+    return exact.quantize(Decimal(1).scaleb(-digits), rounding=ROUND_CEILING)
 
 
 def percent(share: float, digits: int = 2) -> str:

@@ -244,20 +244,25 @@ def _pair(
             f"The runs {first.name} and {other.name} have no axis in common on the conversations that both rated",
             fix="Compare runs with at least one axis of the same name.",
         )
-    differs = tuple(
-        word
-        for key, (word, earlier) in _INSTRUMENT.items()
-        if first.findings.get(key, earlier) != other.findings.get(key, earlier)
-    )
     pair = PairComparison(
         a=first.name,
         b=other.name,
         matched_by=matched.by,
         n=len(matched.rows_a),
-        differs=differs,
+        differs=_differs(first.findings, other.findings),
         axes=tuple(axes),
     )
     return pair, tables
+
+
+def _differs(a: Mapping[str, Any], b: Mapping[str, Any]) -> tuple[str, ...]:
+    """Parts of the instrument that two runs' findings do not share."""
+    differs = [word for key, (word, earlier) in _INSTRUMENT.items() if a.get(key, earlier) != b.get(key, earlier)]
+    # The room decides what is left out of long conversations; where everything fitted it changes nothing.
+    rooms = {found.get("provenance", {}).get("settings", {}).get("n_ctx") for found in (a, b)} - {None}
+    if len(rooms) > 1 and any(found.get("n_truncated") for found in (a, b)):
+        differs.append("tokens that a conversation may take")
+    return tuple(differs)
 
 
 def _axis(axis: str, a: Judged, b: Judged, labels: Labels, settings: _Settings) -> AxisComparison:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from auditor.audits.rating.agreement import Estimate
+from auditor.audits.rating.certificate import percent
 from auditor.audits.rating.compare import AgainstPeople, AxisComparison, PairComparison
 
 
@@ -75,7 +76,7 @@ def _around(a_less_b: Estimate, confidence: float) -> str:
     if a_less_b.low is None or a_less_b.high is None:
         return "no interval"
     low, high = (-a_less_b.high, -a_less_b.low) if _is_higher(a_less_b) else (a_less_b.low, a_less_b.high)
-    return f"{confidence:.0%} CI {_number(low)} to {_number(high)}"
+    return f"{percent(confidence)} CI {_number(low)} to {_number(high)}"
 
 
 def differences(pair: PairComparison, confidence: float) -> Cells:
@@ -86,7 +87,7 @@ def differences(pair: PairComparison, confidence: float) -> Cells:
         ("Mean\nA", "Mean expected score of A, from 1 to 5."),
         ("Mean\nB", "Mean expected score of B, from 1 to 5."),
         (
-            f"A less B\n({confidence:.0%} CI)",
+            f"A less B\n({percent(confidence)} CI)",
             "Mean difference of expected scores; interval by a bootstrap over contexts.",
         ),
         ("A\nhigher", "Units whose most probable score is higher with A."),
@@ -120,7 +121,10 @@ def against_people(pair: PairComparison, confidence: float) -> Cells | None:
         ("Rated", "Units that people rated."),
         ("Error\nA", "Mean absolute difference of A's expected score and the people's mean."),
         ("Error\nB", "Mean absolute difference of B's expected score and the people's mean."),
-        (f"A less B\n({confidence:.0%} CI)", "Difference of the two errors; interval by a bootstrap over contexts."),
+        (
+            f"A less B\n({percent(confidence)} CI)",
+            "Difference of the two errors; interval by a bootstrap over contexts.",
+        ),
         ("Only A\nright", f"Units on which A's most probable score is {label} and B's is not."),
         ("Only B\nright", f"Units on which B's most probable score is {label} and A's is not."),
         (

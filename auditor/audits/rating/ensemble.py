@@ -2,9 +2,9 @@
 
 The paper takes the mean of all scores; median and majority are its alternatives. Ours: a score from 1 to 4 counts as
 1 + (s - 1) 4/3; mean and median are taken of the expected scores, the majority of the most probable scores rounded
-to whole numbers, the one nearest to the mean among equals; the merged distribution is the mean of the members'
+to whole numbers, the one nearest to the mean among equals. The merged distribution is the mean of the members'
 distributions, in which the probability of a score between two whole ones is divided between them so that the expected
-score stays.
+score stays; for the majority it is the share of votes. The most probable score is that of the merged distribution.
 """
 
 import math
@@ -25,17 +25,20 @@ def merged(rows: Sequence[Mapping[str, Any]], rule: MergeRule) -> dict[str, Any]
     ]
     expected = [row["expected"] for row in rows]
     score = _merge(rows, forms, rule)
+    if rule == "majority":
+        votes = _votes(rows, forms)
+        p = [votes[place] / len(rows) for place in range(1, 6)]
     first = rows[0]
     return {
         **{name: first[name] for name in ("id", "row", "group", "axis", "length")},
         **{f"p{place}": share for place, share in enumerate(p, start=1)},
         "expected": score,
-        "mode": _whole(score) if rule != "mean" else max(range(1, 6), key=lambda s: (p[s - 1], -s)),
+        "mode": int(score) if rule == "majority" else max(range(1, 6), key=lambda s: (p[s - 1], -s)),
         "entropy": -sum(share * math.log(share) for share in p if share > 0),
         "spread": pstdev(expected),
         "truncated_turns": max(row["truncated_turns"] for row in rows),
         "prompt": first["prompt"],
-        "explanation": first["explanation"],
+        "explanation": _said(rows),
     }
 
 
@@ -45,9 +48,22 @@ def _merge(rows: Sequence[Mapping[str, Any]], forms: Sequence[Variant], rule: Me
         return fmean(expected)
     if rule == "median":
         return median(expected)
-    votes = Counter(_whole(form.to_five(row["mode"])) for row, form in zip(rows, forms, strict=True))
+    votes = _votes(rows, forms)
     most = max(votes.values())
     return float(min((s for s, n in votes.items() if n == most), key=lambda s: (abs(s - fmean(expected)), s)))
+
+
+def _votes(rows: Sequence[Mapping[str, Any]], forms: Sequence[Variant]) -> Counter[int]:
+    return Counter(_whole(form.to_five(row["mode"])) for row, form in zip(rows, forms, strict=True))
+
+
+def _said(rows: Sequence[Mapping[str, Any]]) -> str | None:
+    """The first member's sentence, with whose it is and which score it is about; all are in the table of judgements."""
+    first = rows[0]
+    said: str | None = first["explanation"]
+    if said is None or len(rows) == 1:
+        return said
+    return f"{first['judge']}, prompt {first['variant']}, about its {first['mode']}: {said}"
 
 
 def _whole(score: float) -> int:

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from auditor.audits import Picture
+from auditor.audits.rating.certificate import percent
 from auditor.audits.rating.figures_agreement import certificate_picture, correlation_picture, pictures_of
 from auditor.audits.rating.findings import AxisSummary, RatingFindings
 from auditor.audits.rating.look import THEMES, Theme, panel_grid, style
@@ -105,7 +106,7 @@ def _means(findings: RatingFindings, look: Theme) -> Picture:
             "groups": [axis.groups for axis in findings.axes],
         }
     )
-    title = f"Mean scores with {findings.confidence:.0%} intervals"
+    title = f"Mean scores with {percent(findings.confidence)} intervals"
     return Picture("means", title, f"Mean expected score by axis: {described}.", figure, data)
 
 

@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 
 from auditor.audits import Picture
 from auditor.audits.rating.agreement import AxisAgreement, Estimate, ReliabilityBin
-from auditor.audits.rating.certificate import AxisCertificate, coefficient
+from auditor.audits.rating.certificate import AxisCertificate, coefficient, percent
 from auditor.audits.rating.judged import axes_of, read_axis
 from auditor.audits.rating.labels import HumanRating, Scales
 from auditor.audits.rating.look import (
@@ -145,7 +145,7 @@ def _forest(found: Sequence[AxisAgreement], look: Theme) -> Picture:
             "people": pa.array([people.value if people else None for _, _, _, people in rows], pa.float64()),
         }
     )
-    title = f"Agreement with people, {found[0].confidence:.0%} intervals"
+    title = f"Agreement with people, {percent(found[0].confidence)} intervals"
     return Picture("agreement", title, f"{described or 'No coefficient is defined'}.", figure, data)
 
 

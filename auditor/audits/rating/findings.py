@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from auditor.audits.findings import Caution, Column, Findings, Verdict
 from auditor.audits.rating.agreement import AxisAgreement, Estimate
-from auditor.audits.rating.certificate import AxisCertificate
+from auditor.audits.rating.certificate import AxisCertificate, percent
 from auditor.audits.rating.rubric import Rubric
 from auditor.models import ModelFile
 from auditor.models.starter import STARTER_WARNING
@@ -115,6 +115,7 @@ def summarise(
     confidence: float,
     seed: int,
     expected: NDArray[np.float64] | None = None,
+    mode: NDArray[np.int64] | None = None,
     spread: float | None = None,
 ) -> AxisSummary:
     """Summary of an axis.
@@ -125,10 +126,12 @@ def summarise(
         Probability of each score, a row a conversation.
     expected : ndarray of shape (n,), optional
         Expected scores where they are not those of `p`: merged by median or majority.
+    mode : ndarray of shape (n,), optional
+        Most probable scores, 1 to 5, where ties were decided otherwise than for the lower one.
     """
     expected = p @ np.arange(1, 6) if expected is None else expected
     interval = mean_interval(expected, groups, confidence=confidence, seed=seed)
-    modes = np.bincount(p.argmax(axis=1), minlength=5)
+    modes = np.bincount(p.argmax(axis=1) if mode is None else mode - 1, minlength=5)
     logs = np.log(np.where(p > 0, p, 1.0))
     return AxisSummary(
         name=name,
@@ -171,7 +174,7 @@ def verdict(
 def _bounds(axis: AxisSummary, confidence: float) -> str:
     if axis.low is None or axis.high is None:
         return " (no interval: a single group)"
-    return f" ({confidence:.0%} CI {axis.low:.2f} to {axis.high:.2f})"
+    return f" ({percent(confidence)} CI {axis.low:.2f} to {axis.high:.2f})"
 
 
 def cautions(
@@ -186,8 +189,8 @@ def cautions(
         found.append(Caution(code="skipped", message=message, count=n_skipped))
     if n_truncated:
         message = (
-            f"Of {n_truncated:,} conversations the earliest turns did not fit into {n_ctx:,} tokens and were left out: "
-            "their ratings rest on what was left."
+            f"Of {n_truncated:,} conversations some turns did not fit into {n_ctx:,} tokens and were left out, those after "
+            "the assistant's last one first, then the earliest: their ratings rest on what was left."
         )
         found.append(Caution(code="truncated", message=message, count=n_truncated))
     for axis in axes:
@@ -231,14 +234,19 @@ RATINGS_COLUMNS = (
         name="group", title="Group", description="Conversations that belong together; drawn together for intervals."
     ),
     Column(name="axis", title="Axis", description="Axis of the rubric."),
-    Column(name="expected", title="Expected", description="Sum of i p(i), from 1 to 5."),
+    Column(
+        name="expected",
+        title="Expected",
+        description="Sum of i p(i), from 1 to 5; of several judges or prompts as the method says.",
+    ),
     Column(name="mode", title="Most probable", description="Score with the highest p; the lower one of equals."),
     Column(name="entropy", title="Entropy", description="-sum p log p; 0 is sure, 1.609 is clueless.", unit="nats"),
     *(
         Column(
             name=f"p{score}",
             title=f"p({score})",
-            description=f"Softmax over the logits of the tokens 1 to 5 after 'Rating:', probability of {score}.",
+            description=f"Probability of {score}: softmax over the logits of the digit tokens after 'Rating:'; of several "
+            "judges, or of a scale from 1 to 4, as the method says.",
         )
         for score in range(1, 6)
     ),

@@ -16,6 +16,7 @@ from auditor.audits.rating.conversation import Conversation
 from auditor.audits.rating.prompt import ORDER, Prompt, Scope
 from auditor.audits.rating.rubric import Rubric
 from auditor.audits.rating.variants import Variant, variant
+from auditor.errors import InputError
 from auditor.models import ModelFile
 from auditor.models.tree import Batch, Unit, batches, order, segments
 
@@ -234,6 +235,15 @@ class Judge:
         begun = [[self.prompt.labels.ids[int(row.argmax())], *self._why] for row in logits]
         return self._scorer.say(batch, begun, grammar=SENTENCE)
 
+    def explain(self, prepared: Prepared, axis: int, score: int) -> str:
+        """The sentence that follows a score, whether or not it is the most probable one."""
+        layout = self.layout([prepared], [[axis]])
+        self._scorer.hold(self.prompt.prefix)
+        said = ""
+        for batch, _ in self._scorer.scores(layout.segments[0], self.prompt.labels.ids):
+            (said,) = self._scorer.say(batch, [[self.prompt.labels.ids[score - 1], *self._why]], grammar=SENTENCE)
+        return said
+
     def rate(self, conversation: Conversation) -> list[Rating]:
         """Rate one conversation on every axis, in their order."""
         layout = self.layout([self.prepare(conversation)], [range(len(self.axes))])
@@ -250,6 +260,25 @@ class Judge:
             "label_spelling": self.prompt.labels.spelling,
             "label_tokens": list(self.prompt.labels.ids),
         }
+
+
+def refuse_twins(models: Sequence[ModelFile]) -> None:
+    """Refuse an ensemble in which a judge stands twice.
+
+    Raises
+    ------
+    InputError
+        If two judges have one name, or are the same file.
+    """
+    for place, model in enumerate(models):
+        for other in models[:place]:
+            if model.name == other.name or model.sha256 == other.sha256:
+                raise InputError(
+                    "A judge stands twice",
+                    column="judges",
+                    value=f"{other.name}, {model.name}",
+                    fix="Name different model files, each by a name of its own in the library.",
+                )
 
 
 def load_scorer(model: ModelFile, *, n_ctx: int, explain: bool = False) -> "LabelScorer":

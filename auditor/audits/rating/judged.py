@@ -97,6 +97,6 @@ def read_axis(ratings: Path, axis: str, rows: NDArray[np.int64] | None = None) -
         p=p,
         expected=table["expected"].to_numpy(),
         mode=table["mode"].to_numpy().astype(np.int64),
-        confidence=p.max(axis=1),
+        confidence=p[np.arange(len(p)), table["mode"].to_numpy() - 1],
         length=table["length"].to_numpy().astype(np.float64) if has_length else None,
     )

@@ -12,7 +12,7 @@ import numpy as np
 from auditor.audits import PeopleFound
 from auditor.audits.rating.agreement import AxisAgreement, Estimate, agree
 from auditor.audits.rating.assess import agreement_cautions
-from auditor.audits.rating.certificate import coefficient
+from auditor.audits.rating.certificate import coefficient, percent
 from auditor.audits.rating.labels import HumanRating, Scales, UnitIndex
 from auditor.audits.rating.people import CaseRecord, people_of_case
 from auditor.audits.rating.review import review_queue
@@ -121,7 +121,7 @@ def _interval(axis: AxisAgreement) -> str:
     low, high = axis.spearman.low, axis.spearman.high
     if low is None or high is None:
         return " (no interval)"
-    return f" ({axis.confidence:.0%} CI {coefficient(low)} to {coefficient(high)})"
+    return f" ({percent(axis.confidence)} CI {coefficient(low)} to {coefficient(high)})"
 
 
 def _caption(axis: AxisAgreement) -> str:
@@ -131,7 +131,7 @@ def _caption(axis: AxisAgreement) -> str:
         if axis.n != 1
         else f"1 conversation, {axis.ratings:,} ratings"
     )
-    return f"{axis.title}: {counts}, {axis.confidence:.0%} intervals{best}"
+    return f"{axis.title}: {counts}, {percent(axis.confidence)} intervals{best}"
 
 
 def _rows(axis: AxisAgreement) -> tuple[tuple[str, ...], ...]:

@@ -82,7 +82,7 @@ class Collected:
     Attributes
     ----------
     p : dict of ndarray of shape (n, 5)
-    expected : dict of ndarray of shape (n,)
+    expected, mode : dict of ndarray of shape (n,)
     spread : dict of float or None
         Mean spread of the judges.
     groups : list of str
@@ -91,6 +91,7 @@ class Collected:
 
     p: dict[str, NDArray[np.float64]]
     expected: dict[str, NDArray[np.float64]]
+    mode: dict[str, NDArray[np.int64]]
     spread: dict[str, float | None]
     groups: list[str]
     has_groups: bool
@@ -110,6 +111,7 @@ def collect(context: Context, members: Sequence[Member], axes: Sequence[str], ru
     """Read back what was flushed."""
     shares: dict[str, list[tuple[float, ...]]] = {axis: [] for axis in axes}
     expected: dict[str, list[float]] = {axis: [] for axis in axes}
+    modes: dict[str, list[int]] = {axis: [] for axis in axes}
     spreads: dict[str, list[float]] = {axis: [] for axis in axes}
     groups: list[str] = []
     has_groups = False
@@ -117,6 +119,7 @@ def collect(context: Context, members: Sequence[Member], axes: Sequence[str], ru
     for row in rating_rows(context, members, axes, rule):
         shares[row["axis"]].append(tuple(row[f"p{score}"] for score in range(1, 6)))
         expected[row["axis"]].append(row["expected"])
+        modes[row["axis"]].append(row["mode"])
         if row["spread"] is not None:
             spreads[row["axis"]].append(row["spread"])
         if row["axis"] == axes[0]:
@@ -126,6 +129,7 @@ def collect(context: Context, members: Sequence[Member], axes: Sequence[str], ru
     return Collected(
         p={axis: np.array(found, dtype=np.float64).reshape(-1, 5) for axis, found in shares.items()},
         expected={axis: np.array(found, dtype=np.float64) for axis, found in expected.items()},
+        mode={axis: np.array(found, dtype=np.int64) for axis, found in modes.items()},
         spread={axis: float(np.mean(found)) if found else None for axis, found in spreads.items()},
         groups=groups,
         has_groups=has_groups,

@@ -56,7 +56,7 @@ def people_methods(
 def _intervals(agreement: Sequence[AxisAgreement]) -> str:
     drawn = ", ".join(f"{axis.title} {axis.resamples:,} draws of {axis.groups:,} contexts" for axis in agreement)
     return (
-        f"{agreement[0].confidence:.0%} percentile bootstrap: whole contexts drawn with replacement, all figures of an axis "
+        f"{percent(agreement[0].confidence)} percentile bootstrap: whole contexts drawn with replacement, all figures of an axis "
         f"from the same draws ({drawn})."
     )
 

@@ -153,17 +153,23 @@ class Prompt:
     def body(self, conversation: Conversation) -> tuple[list[int], int]:
         """Tokens of a conversation, and how many of its turns were left out or cut.
 
-        The oldest turns are left out first; when the last turn alone is too long, it is cut from its beginning.
+        What is rated stays: turns after the assistant's last one are left out first, then the oldest; when the last one
+        that is left is too long by itself, it is cut from its beginning.
         """
         parts = [self._tokenizer.tokenize(shown(turn), special=False) for turn in conversation.turns]
         if sum(map(len, parts)) <= self.room:
             return [token for part in parts for token in part], 0
+        replies = [place for place, turn in enumerate(conversation.turns) if turn.role == "assistant"]
+        dropped = len(parts) - 1 - max(replies, default=len(parts) - 1)
+        parts = parts[: len(parts) - dropped]
+        if sum(map(len, parts)) <= self.room:
+            return [token for part in parts for token in part], dropped
         room = self.room - len(self._left_out)
         kept: list[list[int]] = []
         while parts and len(parts[-1]) <= room:
             room -= len(parts[-1])
             kept.insert(0, parts.pop())
-        truncated = len(parts)
+        truncated = len(parts) + dropped
         if not kept:
             kept = [parts[-1][-room:]]
         return [*self._left_out, *(token for part in kept for token in part)], truncated

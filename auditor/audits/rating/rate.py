@@ -10,17 +10,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from auditor.audits import Context, InputFile
 from auditor.audits.findings import Provenance, TableInfo
 from auditor.audits.rating import findings as made
 from auditor.audits.rating import inputs as files
-from auditor.audits.rating import output, pairs
+from auditor.audits.rating import output, pairs, summary
 from auditor.audits.rating.assess import Assessment, assess
 from auditor.audits.rating.conversation import BadRow, Conversation
-from auditor.audits.rating.findings import AxisSummary, JudgeInfo, PairOrder, Paraphrase, RatingFindings
-from auditor.audits.rating.judge import TALK_TOKENS, Judge, load_scorer
+from auditor.audits.rating.findings import AxisSummary, JudgeInfo, PairOrder, RatingFindings
+from auditor.audits.rating.judge import TALK_TOKENS, Judge, load_scorer, refuse_twins
 from auditor.audits.rating.prompt import ORDER
 from auditor.audits.rating.rating_pass import Member, Progress, RatingPass
 from auditor.audits.rating.rubric import Rubric
@@ -86,13 +84,15 @@ def run(spec: RatingSpec, inputs: Mapping[str, InputFile], context: Context) -> 
     told = _rate_all(task, context, progress)
     pace = progress.computed / (time.perf_counter() - begun) if progress.computed else None
     context.progress(progress.total, progress.total, "Making tables and findings")
+    reused = sum(row["reused"] for row in context.rows(task.members[0].table))
     collected = output.collect(context, task.members[: _merged(task)], task.axes, spec.merge)
     summaries = _summaries(task, collected, context)
     tables = output.save_tables(context, summaries, task.members[: _merged(task)], task.axes, spec.merge)
     people = _assess(task, inputs, context)
     if people is not None:
         tables += _save(people, context)
-    return _findings(task, context, summaries, collected, told, people, tables, _headline(progress, pace, collected))
+    headline = summary.headline(progress, pace, collected, reused)
+    return _findings(task, context, summaries, collected, told, people, tables, headline)
 
 
 def _task(spec: RatingSpec, inputs: Mapping[str, InputFile], context: Context) -> _Task:
@@ -104,11 +104,16 @@ def _task(spec: RatingSpec, inputs: Mapping[str, InputFile], context: Context) -
         raise InputError(
             "A certificate needs human ratings", column="epsilon", fix="Add a file of human ratings, or leave it empty."
         )
-    asked: list[tuple[str, str]] = [(model.name, name) for model in models for name in spec.variants]
+    refuse_twins(models)
+    if spec.paraphrase and not any(name.startswith("5") for name in spec.variants):
+        raise InputError("The paraphrase asks for scores from 1 to 5", column="paraphrase", fix="Add the prompt 5.")
+    asked: list[tuple[int, str]] = [(place, name) for place in range(len(models)) for name in spec.variants]
     # The probe comes last, so that the members before it are those whose scores are merged.
-    asked += [(models[0].name, PARAPHRASED)] if spec.paraphrase else []
+    asked += [(0, PARAPHRASED)] if spec.paraphrase else []
     table = SINGLE if len(asked) == 1 else SEVERAL
-    members = tuple(Member(number, judge, name, table) for number, (judge, name) in enumerate(asked))
+    members = tuple(
+        Member(number, place, models[place].name, name, table) for number, (place, name) in enumerate(asked)
+    )
     shortest = min((model.context_length for model in models if model.context_length), default=spec.n_ctx)
     return _Task(spec, inputs["conversations"], rubric, axes, models, members, min(spec.n_ctx, shortest))
 
@@ -154,8 +159,7 @@ def _rate_with(
 ) -> None:
     """All passes of one judge, while its model is loaded."""
     explain = task.spec.explain == "all"
-    own = [member for member in task.members[: _merged(task)] if member.judge == model.name]
-    own += task.members[_merged(task) :] if place == 0 else ()
+    own = [member for member in task.members if member.place == place]
     with load_scorer(model, n_ctx=task.n_ctx, explain=explain) as scorer:
         measured = output.plan_of(scorer, place, context)
         before = scorer.decoded
@@ -222,6 +226,7 @@ def _summaries(task: _Task, collected: output.Collected, context: Context) -> li
             confidence=task.spec.confidence,
             seed=context.seed,
             expected=collected.expected[name],
+            mode=collected.mode[name],
             spread=collected.spread[name],
         )
         for name in task.axes
@@ -243,21 +248,6 @@ def _save(people: Assessment, context: Context) -> list[TableInfo]:
     return saved
 
 
-def _headline(progress: Progress, pace: float | None, collected: output.Collected) -> dict[str, Any]:
-    return {
-        "n": collected.n,
-        "ratings": progress.total,
-        # Wall-clock of the process that finished the run; None if it had nothing left to compute.
-        "ratings_per_s": pace,
-        "units_per_s": pace * collected.n / progress.total if pace else None,
-        "computed": progress.computed,
-        "reused": progress.reused,
-        "tokens_decoded": progress.tokens,
-        "skipped": collected.n_skipped,
-        "truncated": collected.n_truncated,
-    }
-
-
 def _findings(
     task: _Task,
     context: Context,
@@ -269,11 +259,12 @@ def _findings(
     headline: dict[str, Any],
 ) -> RatingFindings:
     spec, models = task.spec, task.models
-    paraphrase, order = _paraphrase(task, context), _order(task, context)
+    paraphrase = summary.paraphrase(context, task.members, task.axes) if spec.paraphrase else []
+    order = _order(task, context)
     means = output.member_means(context, task.members, task.axes)
     judges = [
-        judge.model_copy(update={"means": {m.variant: means[m.number] for m in task.members if m.judge == judge.name}})
-        for judge in told.judges
+        judge.model_copy(update={"means": {m.variant: means[m.number] for m in task.members if m.place == place}})
+        for place, judge in enumerate(told.judges)
     ]
     cautions = made.cautions(
         summaries, models, n_skipped=collected.n_skipped, n_truncated=collected.n_truncated, n_ctx=task.n_ctx
@@ -289,7 +280,7 @@ def _findings(
             people=people.sentence if people else None,
         ),
         n=collected.n,
-        headline={**headline, **_figures(summaries, people), **_members(judges, paraphrase, order)},
+        headline={**headline, **summary.figures(summaries, people), **summary.of_members(judges, paraphrase, order)},
         warnings=[
             *cautions,
             *(pairs.cautions(order) if order else ()),
@@ -324,72 +315,7 @@ def _findings(
     )
 
 
-def _figures(summaries: list[AxisSummary], people: Assessment | None) -> dict[str, Any]:
-    axes: dict[str, dict[str, Any]] = {
-        axis.name: {
-            "mean": axis.mean,
-            "low": axis.low,
-            "high": axis.high,
-            "median": axis.median,
-            "sd": axis.sd,
-            "entropy": axis.entropy,
-            "modes": list(axis.modes),
-            **({"spread": axis.spread} if axis.spread is not None else {}),
-        }
-        for axis in summaries
-    }
-    found: dict[str, Any] = {"axes": axes}
-    if people is not None:
-        found["agreement"] = {
-            axis.name: {
-                "n": axis.n,
-                "spearman": axis.spearman.value,
-                "qwk": axis.qwk.value,
-                "alpha": axis.alpha.value,
-                "within1": axis.within1.value,
-                "human_ceiling": axis.human_ceiling.value,
-            }
-            for axis in people.agreement
-        }
-    return found
-
-
-def _members(judges: list[JudgeInfo], paraphrase: list[Paraphrase], order: PairOrder | None) -> dict[str, Any]:
-    """Mean scores of every judge and prompt where there are several, and the probes' figures."""
-    found: dict[str, Any] = {}
-    means = {f"{judge.name}, prompt {name}": axes for judge in judges for name, axes in judge.means.items()}
-    if len(means) > 1:
-        found["members"] = means
-    if paraphrase:
-        found["paraphrase"] = {probe.axis: probe.model_dump(exclude={"axis"}) for probe in paraphrase}
-    if order is not None:
-        found["order_probe"] = pairs.figures(order)
-    return found
-
-
 def _order(task: _Task, context: Context) -> PairOrder | None:
     if not task.spec.order_probe:
         return None
     return pairs.summarise_pairs(context.rows(pairs.PAIRS), confidence=task.spec.confidence)
-
-
-def _paraphrase(task: _Task, context: Context) -> list[Paraphrase]:
-    """The probe beside the first judge's first prompt with the same scale, else its first prompt."""
-    if not task.spec.paraphrase:
-        return []
-    own = next((m for m in task.members if m.variant == "5" and m.judge == task.models[0].name), task.members[0])
-    first = output.scores_of(context, own, task.axes)
-    probe = output.scores_of(context, task.members[-1], task.axes)
-    found = []
-    for axis in task.axes:
-        difference = probe[axis].expected - first[axis].expected
-        found.append(
-            Paraphrase(
-                axis=axis,
-                n=len(difference),
-                same=float(np.mean(probe[axis].mode == first[axis].mode)),
-                mean_difference=float(difference.mean()),
-                mean_absolute_difference=float(np.abs(difference).mean()),
-            )
-        )
-    return found

@@ -31,6 +31,8 @@ class Member:
     ----------
     number : int
         Its place among the run's members, from 0.
+    place : int
+        Which of the run's models it is, from 0.
     judge : str
         Name of the model.
     variant : str
@@ -40,6 +42,7 @@ class Member:
     """
 
     number: int
+    place: int
     judge: str
     variant: str
     table: str
@@ -47,12 +50,11 @@ class Member:
 
 @dataclass
 class Progress:
-    """Ratings done in the whole run, and how many of them this process computed."""
+    """Ratings done in the whole run, how many of them this process computed, and of how many tokens."""
 
     done: int = 0
     total: int = 0
     computed: int = 0
-    reused: int = 0
     tokens: int = 0
 
 
@@ -192,16 +194,13 @@ class RatingPass:
             if not all((window[index].row, self._judge.axes[axis]) in done for index, axis in leaves):
                 break
             skip += 1
-        fresh: dict[str, Entry] = {}
-        try:
-            for batch in self._judge.score(layout, skip):
-                for scored in batch:
-                    fresh[prepared[scored.index].keys[scored.axis]] = Entry(scored.logits, scored.explanation)
-                    if (window[scored.index].row, self._judge.axes[scored.axis]) not in done:
-                        self._flush(number, window, prepared, scored, reused=False)
-                self._stop_if_asked()
-        finally:
-            self._cache.put(fresh)
+        for batch in self._judge.score(layout, skip):
+            # Known before it is flushed: whatever a later window takes from here, a resumed run takes too.
+            self._cache.put({prepared[one.index].keys[one.axis]: Entry(one.logits, one.explanation) for one in batch})
+            for scored in batch:
+                if (window[scored.index].row, self._judge.axes[scored.axis]) not in done:
+                    self._flush(number, window, prepared, scored, reused=False)
+            self._stop_if_asked()
 
     def _flush(
         self,
@@ -232,7 +231,8 @@ class RatingPass:
                 "length": one.length,
                 "truncated_turns": one.truncated_turns,
                 "prompt": one.keys[scored.axis],
-                "explanation": scored.explanation,
+                # What is known from an earlier run is told only if this one asked for it.
+                "explanation": scored.explanation if self._explain else None,
                 "member": self._member.number,
                 "window": number,
                 "reused": reused,
@@ -240,7 +240,6 @@ class RatingPass:
         )
         progress = self._progress
         progress.done += 1
-        progress.reused += reused
         progress.computed += not reused
         self._context.progress(progress.done, progress.total, "Rating")
 

@@ -44,10 +44,10 @@ class ScoreCache:
         folder.mkdir(parents=True, exist_ok=True)
         try:
             self._database = self._open()
-        except sqlite3.DatabaseError:
-            # It is no database any more: what it held is computed again.
-            self._file.replace(self._file.with_suffix(".damaged"))
-            self._database = self._open()
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):
+                raise
+            self._put_aside()
 
     def _open(self) -> sqlite3.Connection:
         database = sqlite3.connect(self._file, timeout=_BUSY_SECONDS)
@@ -58,9 +58,24 @@ class ScoreCache:
             raise
         return database
 
+    def _put_aside(self) -> None:
+        """Begin anew: what a damaged file held is computed again."""
+        self._file.replace(self._file.with_suffix(".damaged"))
+        self._database = self._open()
+
     def get(self, keys: Iterable[str]) -> dict[str, Entry]:
         """Entries of those keys that are known; an entry whose checksum is wrong counts as unknown."""
-        wanted = list(dict.fromkeys(keys))
+        try:
+            return self._get(list(dict.fromkeys(keys)))
+        except sqlite3.OperationalError:
+            # Somebody else holds it, or the disk fails: nothing is known then.
+            return {}
+        except sqlite3.DatabaseError:
+            self._database.close()
+            self._put_aside()
+            return {}
+
+    def _get(self, wanted: list[str]) -> dict[str, Entry]:
         found = {}
         for begin in range(0, len(wanted), _AT_ONCE):
             part = [bytes.fromhex(key) for key in wanted[begin : begin + _AT_ONCE]]
@@ -73,7 +88,19 @@ class ScoreCache:
         return found
 
     def put(self, entries: Mapping[str, Entry]) -> None:
-        """Keep entries, all or none; an explanation that is there already is not lost."""
+        """Keep entries, all or none; an explanation that is there already is not lost.
+
+        Where the file cannot be written they are not kept, and are computed again when they are wanted.
+        """
+        try:
+            self._put(entries)
+        except sqlite3.OperationalError:
+            pass
+        except sqlite3.DatabaseError:
+            self._database.close()
+            self._put_aside()
+
+    def _put(self, entries: Mapping[str, Entry]) -> None:
         rows = []
         for key, entry in entries.items():
             logits = struct.pack(f"<{len(entry.logits)}f", *entry.logits)

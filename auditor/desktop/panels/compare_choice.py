@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QLabel, QSizePolic
 
 from auditor.desktop import theme
 from auditor.desktop.session import Session
-from auditor.desktop.widgets.detail import plain_label
+from auditor.desktop.widgets.detail import plain_label, plain_tip
 from auditor.desktop.widgets.pane import ElidedLabel, ScrollPane
 
 _NO_CASE = "No case is open: open one under Overview."
@@ -54,7 +54,7 @@ class _RunBox(QFrame):
         self.run = run
         self.tick = _Tick(run["model"])
         self.tick.setAccessibleName(f"Compare {run['model']}, {run['created']}")
-        self.tick.setToolTip(f"{run['model']}, run {run['id']}")
+        self.tick.setToolTip(plain_tip(f"{run['model']}, run {run['id']}"))
         self.letter = QLabel()
         self.letter.setObjectName("state")
         top = QHBoxLayout()
@@ -72,7 +72,7 @@ class _RunBox(QFrame):
         ):
             line = ElidedLabel("help")
             line.setText(words)
-            line.setToolTip(words)
+            line.setToolTip(plain_tip(words))
             layout.addWidget(line)
 
 

@@ -15,7 +15,7 @@ from PySide6.QtWidgets import (
 )
 
 from auditor.desktop import theme
-from auditor.desktop.widgets.detail import plain_label
+from auditor.desktop.widgets.detail import plain_label, plain_tip
 from auditor.desktop.widgets.pane import ElidedLabel
 
 _NARROW, _WIDE = 140, 150
@@ -117,7 +117,7 @@ class HandBar(QWidget):
     def show_unit(self, name: str, row: int) -> None:
         """Name the conversation in view."""
         self.heading.setText(f"{name} (row {row:,})")
-        self.heading.setToolTip(name)
+        self.heading.setToolTip(plain_tip(name))
 
     def show_progress(self, rated: int, n: int, rater: str) -> None:
         """Say how much is rated."""

@@ -22,7 +22,7 @@ from PySide6.QtWidgets import (
 
 from auditor.desktop import theme
 from auditor.desktop.session import Session
-from auditor.desktop.widgets.detail import plain_label
+from auditor.desktop.widgets.detail import plain_label, plain_tip
 from auditor.desktop.widgets.listing import Listing
 from auditor.models import ModelFile
 from auditor.models.starter import STARTER_WARNING
@@ -190,7 +190,7 @@ class OptimiseModel(QDialog):
             for column in range(len(_COLUMNS)):
                 item = self.table.item(place, column)
                 if item is not None:
-                    item.setToolTip(hint)
+                    item.setToolTip(plain_tip(hint))
         self.cautions.setText("\n".join([f"Compared on {found['sample']}.", *found["cautions"]]))
         rows = sum(self.table.rowHeight(place) for place in range(self.table.rowCount()))
         self.table.setFixedHeight(rows + self.table.horizontalHeader().sizeHint().height() + _FRAME)

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QGridLayout, QListWidget, QPushButton, QSplitter, 
 from auditor.audits.rating.rubric import Problem
 from auditor.desktop import theme
 from auditor.desktop.panels.rubric_axis import AxisForm, empty_axis, free
-from auditor.desktop.widgets.detail import plain_label
+from auditor.desktop.widgets.detail import plain_label, plain_tip
 from auditor.desktop.widgets.pane import ScrollPane
 
 _WRONG = "▲ "
@@ -258,7 +258,7 @@ class RubricAxes(QWidget):
             mark = _WRONG if place in self._wrong else ""
             item = self.list.item(place)
             item.setText(mark + (fields["title"] or fields["name"] or "(no title)"))
-            item.setToolTip("Something is not right in this axis." if mark else fields["name"])
+            item.setToolTip("Something is not right in this axis." if mark else plain_tip(fields["name"]))
 
     def show_problems(self, problems: Sequence[Problem]) -> None:
         """Say in each axis what is wrong with it, and mark it in the list."""

@@ -12,7 +12,7 @@ from auditor.audits.rating import rubric_store
 from auditor.desktop import theme
 from auditor.desktop.panels.rubric_editor import RubricEditor
 from auditor.desktop.session import Session
-from auditor.desktop.widgets.detail import plain_label
+from auditor.desktop.widgets.detail import plain_label, plain_tip
 from auditor.desktop.widgets.elided_box import ElidedBox
 from auditor.resources import resource
 
@@ -103,7 +103,7 @@ class RubricChoice(QWidget):
 
     def _describe(self) -> None:
         self.words.setText(self._words.get(self.box.currentData(), ""))
-        self.box.setToolTip(self.box.currentText())
+        self.box.setToolTip(plain_tip(self.box.currentText()))
 
     def _choose(self) -> None:
         name, _ = QFileDialog.getOpenFileName(self, "Choose a rubric", "", "Rubrics (*.toml)")

@@ -15,7 +15,7 @@ from PySide6.QtWidgets import (
 )
 
 from auditor.desktop import theme
-from auditor.desktop.widgets.detail import plain_label
+from auditor.desktop.widgets.detail import plain_label, plain_tip
 from auditor.desktop.widgets.pane import ElidedLabel
 from auditor.runs.clock import duration
 from auditor.runs.contract import RunState
@@ -79,7 +79,7 @@ class _Row(QWidget):
         if status.state is RunState.DONE:
             words = "Done and sealed" if status.sealed else "Sealing"
         self.words.setText(words)
-        self.words.setToolTip(words)
+        self.words.setToolTip(plain_tip(words))
 
 
 class ActivityBar(QWidget):

@@ -1,10 +1,12 @@
 """One unit in view: its text, its scores with where they come from, and a person's own rating by keyboard."""
 
+import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFont, QPainter, QPaintEvent, QPen, QTextCharFormat, QTextCursor
+from PySide6.QtGui import Qt as RichText
 from PySide6.QtWidgets import QLabel, QSizePolicy, QTextEdit, QWidget
 
 from auditor.desktop import theme
@@ -96,3 +98,14 @@ def plain_label(text: str = "", *, name: str = "", wrap: bool = True) -> QLabel:
     label.setObjectName(name)
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     return label
+
+
+def plain_tip(text: str) -> str:
+    """A tool tip that shows a text as it is.
+
+    Qt takes what looks like markup for markup, and a picture named in it would be opened; such a text is escaped.
+    """
+    if not RichText.mightBeRichText(text):
+        return text
+    lines = html.escape(text).replace("\n", "<br>")
+    return f"<qt>{lines}</qt>"

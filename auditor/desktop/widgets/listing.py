@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from PySide6.QtWidgets import QAbstractItemView, QTableWidget, QTableWidgetItem
 
+from auditor.desktop.widgets.detail import plain_tip
+
 
 class Listing(QTableWidget):
     """Rows of text of which one can be selected.
@@ -36,7 +38,7 @@ class Listing(QTableWidget):
         for place, cells in enumerate(rows):
             for column, text in enumerate(cells):
                 item = QTableWidgetItem(text)
-                item.setToolTip(text)
+                item.setToolTip(plain_tip(text))
                 self.setItem(place, column, item)
         self.resizeColumnsToContents()
         if rows:

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
 
 from auditor.desktop.background import Background
 from auditor.desktop.widgets.columns import Numbers, Texts, arrange
+from auditor.desktop.widgets.detail import plain_tip
 
 if TYPE_CHECKING:
     from array import array
@@ -98,7 +99,7 @@ class TableModel(QAbstractTableModel):
             side = Qt.AlignmentFlag.AlignRight if column.is_number else Qt.AlignmentFlag.AlignLeft
             return side | Qt.AlignmentFlag.AlignVCenter
         if role == Qt.ItemDataRole.ToolTipRole:
-            return f"{column.title}: {column.help}"
+            return plain_tip(f"{column.title}: {column.help}")
         return None
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
@@ -109,7 +110,7 @@ class TableModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return column.title
         if role == Qt.ItemDataRole.ToolTipRole:
-            return column.help
+            return plain_tip(column.help)
         if role == Qt.ItemDataRole.TextAlignmentRole:
             side = Qt.AlignmentFlag.AlignRight if column.is_number else Qt.AlignmentFlag.AlignLeft
             return side | Qt.AlignmentFlag.AlignVCenter

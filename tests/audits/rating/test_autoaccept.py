@@ -285,8 +285,13 @@ def test_the_report_says_what_is_certified_and_on_what_terms(tmp_path: Path) -> 
 
 
 def test_words_and_intervals() -> None:
-    assert [short(share) for share in (0.71, 0.70999, 1.0, 0.0)] == [".71", ".7099", "1", "0"]
-    assert [percent(share) for share in (0.1, 0.025, 0.9, 1.0)] == ["10%", "2.5%", "90%", "100%"]
+    assert [short(share) for share in (0.71, 0.70999, 1.0, 0.0)] == [".71", ".71", "1", "0"]
+    # What is printed is never below the threshold, nor 1 where that is lower.
+    near = (0.99996, 0.999949, 0.99994, 0.1 + 0.2, 1e-7, 1 - 2**-53)
+    assert [short(share) for share in near] == [".99996", ".99995", ".99994", ".3001", ".0001", ".9999999999999999"]
+    drawn = np.random.default_rng(0).uniform(0.99, 1, 1000)
+    assert all(share <= float(short(share)) < 1 for share in drawn)
+    assert [percent(share) for share in (0.1, 0.025, 0.9, 0.999, 1.0)] == ["10%", "2.5%", "90%", "99.9%", "100%"]
     assert [coefficient(value) for value in (0.5, -0.5, 1.0, -1.0, 0.996)] == [".50", "-.50", "1.00", "-1.00", "1.00"]
     theirs = binomtest(3, 40).proportion_ci(0.9, method="exact")
     ours = exact_interval(3, 40, 0.9)

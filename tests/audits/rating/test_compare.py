@@ -164,6 +164,26 @@ def test_the_same_file_read_in_another_way_is_not_matched_by_row(
     assert compare([first, rejected], [], confidence=0.95, seed=0).pairs[0].matched_by == "conversation"
 
 
+def test_made_up_ids_say_nothing_between_files(tmp_path: Path, scores: tuple[NDArray[np.float64], ...]) -> None:
+    _, a, b = scores
+    # The last ten have ids of their own; one is called row-1 by its file, which the other file's first record is not.
+    ids = [*(f"row-{row}" for row in range(1, N - 9)), *(f"c{place}" for place in range(9))]
+    first = run(tmp_path, "A", a, ids=[*ids, "own"])
+    other = run(tmp_path, "B", b, ids=[*ids, "row-1"], sha256="other")
+    found = compare([first, other], [], confidence=0.95, seed=0)
+    assert found.pairs[0].n == 9
+    counts = {caution.code: caution.count for caution in found.cautions}
+    assert counts == {"matched_by_id": 9, "unmatched": 2 * (N - 9), "no_ids": 2 * (N - 10)}
+    assert any("220 conversations of the two files have no id of their own" in c.message for c in found.cautions)
+    nameless = [f"row-{row}" for row in range(1, N + 1)]
+    runs = [run(tmp_path, name, a, ids=nameless, sha256=name) for name in ("C", "D")]
+    with pytest.raises(InputError, match="no id of their own"):
+        compare(runs, [], confidence=0.95, seed=0)
+    # Two readings of one file count the same records.
+    again = RunTables("E", runs[0].findings, runs[0].ratings, "C", {"text": "rejected"})
+    assert compare([runs[0], again], [], confidence=0.95, seed=0).pairs[0].n == N
+
+
 def test_nonsense_is_refused(tmp_path: Path, scores: tuple[NDArray[np.float64], ...]) -> None:
     _, a, b = scores
     first = run(tmp_path, "A", a)
@@ -206,6 +226,22 @@ def test_other_prompts_and_another_merge_are_another_instrument(
     found = compare([earlier, now, other], [], confidence=0.95, seed=0)
     assert [pair.differs for pair in found.pairs] == [(), ("prompts", "rule of merging")]
     assert [(caution.code, caution.count) for caution in found.cautions] == [("not_same_instrument", 1)]
+
+
+def test_another_room_is_another_instrument_where_something_was_left_out(
+    tmp_path: Path, scores: tuple[NDArray[np.float64], ...]
+) -> None:
+    _, a, b = scores
+
+    def room(name: str, n_ctx: int, n_truncated: int) -> RunTables:
+        more = {"n_truncated": n_truncated, "provenance": {"settings": {"n_ctx": n_ctx}}}
+        return run(tmp_path, name, b, more=more)
+
+    unknown = run(tmp_path, "unknown", a, more={"n_truncated": 3})
+    runs = [room("first", 2048, 0), room("whole", 4096, 0), room("cut", 1024, 3), room("same", 2048, 3), unknown]
+    found = compare(runs, [], confidence=0.95, seed=0)
+    assert [pair.differs for pair in found.pairs] == [(), ("tokens that a conversation may take",), (), ()]
+    assert "first and cut differ in tokens" in found.cautions[-1].message
 
 
 def test_people_on_another_scale_give_ranks_only(tmp_path: Path, scores: tuple[NDArray[np.float64], ...]) -> None:

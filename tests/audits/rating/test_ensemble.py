@@ -46,6 +46,23 @@ def test_mean_median_and_majority() -> None:
     assert merged(tied, "majority")["expected"] == 4
 
 
+def test_the_most_probable_score_is_that_of_the_distribution_that_is_shown() -> None:
+    rows = [row([0, 0.5, 0.05, 0.05, 0.4]), row([0, 0.5, 0.05, 0.05, 0.4]), row([0, 0, 0, 0, 1])]
+    voted = merged(rows, "majority")
+    assert (voted["mode"], voted["expected"]) == (2, 2)
+    assert [voted[f"p{score}"] for score in range(1, 6)] == pytest.approx([0, 2 / 3, 0, 0, 1 / 3])
+    middle = merged(rows, "median")
+    assert middle["mode"] == 5
+    assert middle["p5"] == pytest.approx(0.6)
+    assert middle["expected"] == pytest.approx(3.35)
+
+
+def test_a_sentence_of_an_ensemble_says_whose_it_is_and_of_which_score() -> None:
+    first = {**row([0, 0, 0, 1], "4"), "judge": "small", "explanation": "It is fine."}
+    second = {**row([1, 0, 0, 0, 0]), "judge": "small", "explanation": "No."}
+    assert merged([first, second], "mean")["explanation"] == "small, prompt 4, about its 4: It is fine."
+
+
 @given(st.lists(st.tuples(st.lists(st.integers(0, 9), min_size=4, max_size=5), st.just(None)), min_size=2, max_size=5))
 def test_the_merged_distribution_keeps_the_mean(drawn: list[tuple[list[int], None]]) -> None:
     rows = []

@@ -10,7 +10,7 @@ import pytest
 from auditor.audits import InputFile, rating
 from auditor.audits.memory import MemoryContext
 from auditor.audits.rating.score_cache import Entry, ScoreCache
-from auditor.errors import Cancelled
+from auditor.errors import Cancelled, InputError
 from auditor.models import ModelFile
 from tests.conftest import SAMPLE
 
@@ -86,7 +86,9 @@ def test_a_run_that_was_stopped_ends_with_the_numbers_of_one_that_was_not(
     shutil.copytree(tmp_path / "whole" / "cache", tmp_path / "stopped" / "cache", dirs_exist_ok=True)
     stopped.is_cancelled, stopped.stop_after = False, 1_000_000
     findings = run(stopped, limit=9)
-    assert findings.headline["computed"] <= 18 - held
+    # Of the whole run, by whichever process: nothing was taken from an earlier run.
+    assert (findings.headline["computed"], findings.headline["reused"]) == (18, 0)
+    assert sum(not row["reused"] for row in stopped.flushed["ratings"]) == 18
     assert scores(stopped) == scores(whole)
     assert len(stopped.flushed["plans"]) == 1
 
@@ -128,6 +130,25 @@ def test_an_ensemble_keeps_every_judgement_and_their_spread(starter_model: Model
     assert set(findings.judges[0].means) == {"5", "4", "5-examples", "5-paraphrased"}
 
 
+@pytest.mark.slow
+def test_a_sentence_known_from_before_is_told_only_if_it_is_asked_for(starter_model: ModelFile, tmp_path: Path) -> None:
+    told, silent = (MemoryContext({"judge": starter_model}, folder=tmp_path) for _ in range(2))
+    run(told, limit=1, explain="all")
+    assert all(row["explanation"] for row in told.tables["ratings"].to_pylist())
+    again = run(silent, limit=1)
+    assert again.headline["reused"] == 2
+    assert all(row["explanation"] is None for row in silent.tables["ratings"].to_pylist())
+
+
+def test_a_judge_that_stands_twice_is_refused(starter_model: ModelFile) -> None:
+    copy = starter_model.model_copy(update={"name": "other"})
+    context = MemoryContext({"judge": starter_model, "judge-2": copy})
+    with pytest.raises(InputError, match="stands twice"):
+        run(context, more_models=("other",))
+    with pytest.raises(InputError, match="from 1 to 5"):
+        run(MemoryContext({"judge": starter_model}), variants=("4",), paraphrase=True)
+
+
 def test_a_damaged_entry_or_file_of_known_scores_is_no_score(tmp_path: Path) -> None:
     key, other = "ab" * 32, "cd" * 32
     with ScoreCache(tmp_path) as cache:
@@ -141,3 +162,31 @@ def test_a_damaged_entry_or_file_of_known_scores_is_no_score(tmp_path: Path) -> 
     with ScoreCache(tmp_path) as cache:
         assert cache.get([other]) == {}
     assert (tmp_path / "scores-1.damaged").is_file()
+
+
+def test_a_page_that_is_damaged_later_costs_what_it_held_and_nothing_else(tmp_path: Path) -> None:
+    file = tmp_path / "scores-1.sqlite"
+    with ScoreCache(tmp_path) as cache:
+        cache.put({f"{number:064x}": Entry((float(number),), None) for number in range(3000)})
+    data = bytearray(file.read_bytes())
+    data[4096:] = bytes(len(data) - 4096)
+    file.write_bytes(bytes(data))
+    with ScoreCache(tmp_path) as cache:
+        assert cache.get([f"{2999:064x}"]) == {}
+        cache.put({"ab" * 32: Entry((1.0,), None)})
+        assert cache.get(["ab" * 32]) == {"ab" * 32: Entry((1.0,), None)}
+
+
+def test_what_is_rated_is_not_cut_away(starter_model: ModelFile) -> None:
+    from auditor.audits.rating.conversation import Conversation, Turn
+    from auditor.audits.rating.prompt import Prompt
+    from auditor.audits.rating.rubric import load
+    from auditor.models.vocabulary import Vocabulary
+
+    turns = (Turn("user", "Hi"), Turn("assistant", "The reply that is rated."), Turn("user", "word " * 3000))
+    with Vocabulary(starter_model) as vocabulary:
+        prompt = Prompt(vocabulary, load(), AXES, scope="last_response", n_ctx=1024, reserve=0)
+        body, truncated = prompt.body(Conversation("a", turns, 1))
+        text = vocabulary.text(body)
+    assert text == "User: Hi\n\nAssistant: The reply that is rated.\n\n"
+    assert truncated == 1
