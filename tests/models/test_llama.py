@@ -59,7 +59,7 @@ def test_scores_are_those_of_one_prompt_at_a_time_in_plain_llama_cpp(
         # Kernels add up in another order: a tolerance. What all five logits have in common changes no probability.
         first, second = read_scores("a", logits), read_scores("a", alone)
         assert np.abs(np.log(first.p) - np.log(second.p)).max() < 0.5
-        assert abs(first.expected - second.expected) < 0.12
+        assert abs(first.expected - second.expected) < 0.2
         margin = max(second.p) - sorted(second.p)[-2]
         assert first.mode == second.mode or margin < 0.04
 

@@ -12,6 +12,7 @@ from auditor.audits.memory import MemoryContext
 from auditor.audits.rating.score_cache import Entry, ScoreCache
 from auditor.errors import Cancelled, InputError
 from auditor.models import ModelFile
+from auditor.models.batch_plan import BatchPlan, Measured
 from tests.conftest import SAMPLE
 
 AXES = ("on_topic", "naturalness")
@@ -74,9 +75,14 @@ def test_another_rubric_or_prompt_reuses_nothing(starter_model: ModelFile, tmp_p
 def test_a_run_that_was_stopped_ends_with_the_numbers_of_one_that_was_not(
     starter_model: ModelFile, tmp_path: Path
 ) -> None:
+    # Small batches, as a run on a slow machine would have begun with.
+    plan = BatchPlan(capacity=256, n_ubatch=256, flash_attention=True, n_threads=2)
+    begun = {"judge": 0, "measured": Measured(plan=plan).model_dump(mode="json")}
     whole = MemoryContext({"judge": starter_model}, folder=tmp_path / "whole")
+    whole.row("plans", begun)
     run(whole, limit=9)
     stopped = StopsAfter({"judge": starter_model}, folder=tmp_path / "stopped")
+    stopped.row("plans", begun)
     stopped.stop_after = 3
     with pytest.raises(Cancelled, match="of 18 ratings"):
         run(stopped, limit=9)
