@@ -50,7 +50,9 @@ def test_explanations_and_chosen_axes(tmp_path: Path) -> None:
     assert list(told["axes"]) == ["on_topic"]
     run = tmp_path / "case" / "runs" / told["run"]
     rows = [
-        json.loads(line)["row"] for line in (run / "events.jsonl").read_text().splitlines() if '"kind":"row"' in line
+        json.loads(line)["row"]
+        for line in (run / "events.jsonl").read_text().splitlines()
+        if '"table":"ratings"' in line
     ]
     assert len(rows) == 1
     assert rows[0]["explanation"].strip()[-1] in ".!?" or len(rows[0]["explanation"]) > 40
@@ -102,7 +104,7 @@ def test_ctrl_c_cancels_and_resume_goes_on(tmp_path: Path) -> None:
         "rate",
         str(SAMPLE),
         "--limit",
-        "8",
+        "24",
         "--model",
         "starter",
         "--case",
@@ -119,7 +121,7 @@ def test_ctrl_c_cancels_and_resume_goes_on(tmp_path: Path) -> None:
         assert summary.state.value == "cancelled"
     done = auditor("resume", case, summary.id, "--json")
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["n"] == 8
+    assert json.loads(done.stdout)["n"] == 24
     assert verify(case).ok
     again = auditor("resume", case, summary.id)
     assert again.returncode == 3
@@ -128,7 +130,7 @@ def test_ctrl_c_cancels_and_resume_goes_on(tmp_path: Path) -> None:
 
 def wait_for_rows(case: Path, rows: int) -> None:
     for _ in range(600):
-        if sum(path.read_bytes().count(b'"kind":"row"') for path in case.glob("runs/*/events.jsonl")) >= rows:
+        if sum(path.read_bytes().count(b'"table":"ratings"') for path in case.glob("runs/*/events.jsonl")) >= rows:
             return
         time.sleep(0.1)
     raise AssertionError("no rows came")

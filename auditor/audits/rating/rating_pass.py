@@ -147,6 +147,7 @@ class RatingPass:
             raise Cancelled(f"Stopped after {done:,} of {total:,} ratings; what was rated is kept.")
 
     def _rate_window(self, number: int, window: Sequence[Conversation], held: _Flushed) -> None:
+        self._context.progress(self._progress.done, self._progress.total, "Rating")
         prepared = [self._judge.prepare(conversation) for conversation in window]
         places = [(conversation.row, axis) for conversation in window for axis in self._judge.axes]
         known = self._known(window, prepared, held) if not held.is_open else {}
