@@ -1,6 +1,7 @@
 """What people said in a case, and what a judge was asked to say: each committed at once and linked into the chain."""
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -77,7 +78,7 @@ class GivenRating:
         return self.score
 
 
-class Records:
+class Records(ABC):
     """The records of a case. `Case` adds runs and inputs to it.
 
     Parameters
@@ -91,9 +92,9 @@ class Records:
         self._store, self._chain, self._name = store, chain, name
         self._guard = threading.RLock()
 
+    @abstractmethod
     def run(self, run_id: str) -> RunDirectory:
         """One run's directory; the case says which there are."""
-        raise NotImplementedError
 
     def add_note(self, text: str, *, author: str, run: str | None = None) -> None:
         """Commit a note and link it."""

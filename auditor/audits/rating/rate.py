@@ -30,8 +30,8 @@ from auditor.errors import InputError
 from auditor.models import ModelFile
 from auditor.models.starter import STARTER_WARNING
 
-#: Tables of events: the rows of a single judge, those of several, and the plan of each judge.
-SINGLE, SEVERAL, PLANS = "ratings", "judgements", "plans"
+#: Tables of events: the rows of a single judge, and those of several.
+SINGLE, SEVERAL = "ratings", "judgements"
 
 
 @dataclass(frozen=True)

@@ -59,10 +59,13 @@ class JudgeCard(QWidget):
         self.numbers.setText(
             f"Expected {row['expected']:.3f}, most probable {int(row['mode'])}, entropy {row['entropy']:.3f} nats{between}"
         )
-        left_out = f" {int(row['truncated_turns'])} earliest turns were left out." if row["truncated_turns"] else ""
-        self.source.setText(
-            f"Expected = Σ i·p(i) over the five digit logits after “Rating:”. From run {run.path.name}.{left_out}"
+        left_out = f" {int(row['truncated_turns'])} turns were left out." if row["truncated_turns"] else ""
+        # Only a single judge that was asked on a scale from 1 to 5 is read straight off its logits.
+        reading = (
+            "Expected = Σ i·p(i) over the digit logits after “Rating:”; of several judges or prompts, or of a scale from "
+            "1 to 4, as the report's method says."
         )
+        self.source.setText(f"{reading} From run {run.path.name}.{left_out}")
         self._show_words()
 
     def _key(self) -> tuple[str, str]:

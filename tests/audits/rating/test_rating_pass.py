@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from auditor.audits import InputFile, rating
 from auditor.audits.memory import MemoryContext
+from auditor.audits.rating.rating_pass import Member, flushed, rows_of
 from auditor.audits.rating.score_cache import Entry, ScoreCache
 from auditor.errors import Cancelled, InputError
 from auditor.models import ModelFile
@@ -196,3 +197,43 @@ def test_what_is_rated_is_not_cut_away(starter_model: ModelFile) -> None:
         text = vocabulary.text(body)
     assert text == "User: Hi\n\nAssistant: The reply that is rated.\n\n"
     assert truncated == 1
+
+
+def row_of(member: int, window: int, number: int, axis: str, *, reused: bool) -> dict[str, Any]:
+    return {"member": member, "window": window, "row": number, "axis": axis, "reused": reused}
+
+
+def test_a_resumed_pass_knows_where_its_own_member_stopped() -> None:
+    first, second = (Member(number, 0, "judge", str(number), "judgements") for number in range(2))
+    context = MemoryContext()
+    context.row("windows", {"member": 0, "window": 0, "reused": 1})
+    context.row("judgements", row_of(0, 0, 1, "on_topic", reused=True))
+    context.row("judgements", row_of(0, 0, 2, "on_topic", reused=False))
+    found = flushed(context, first)
+    assert (found.windows, found.is_open, found.n) == (0, True, 2)
+    assert (found.reused, found.done) == ({(1, "on_topic")}, {(1, "on_topic"), (2, "on_topic")})
+    # Killed while the next window was taking what is known: that window is not open yet, and nothing of the last counts.
+    context.row("judgements", row_of(0, 1, 3, "on_topic", reused=True))
+    found = flushed(context, first)
+    assert (found.windows, found.is_open, found.n) == (1, False, 3)
+    assert found.reused == found.done == {(3, "on_topic")}
+    # Another member has its own place.
+    assert (flushed(context, second).n, flushed(context, second).is_open) == (0, False)
+    assert [row["row"] for row in rows_of(context, first, AXES)] == [1, 2, 3]
+
+
+def test_rows_come_in_the_order_of_the_file_however_they_were_decoded() -> None:
+    member = Member(0, 0, "judge", "5", "ratings")
+    context = MemoryContext()
+    for number, axis in ((3, "naturalness"), (1, "on_topic"), (3, "on_topic"), (1, "naturalness"), (2, "on_topic")):
+        context.row("ratings", row_of(0, 0, number, axis, reused=False))
+    context.row("ratings", row_of(0, 1, 4, "on_topic", reused=False))
+    found = [(row["row"], row["axis"]) for row in rows_of(context, member, AXES)]
+    assert found == [
+        (1, "on_topic"),
+        (1, "naturalness"),
+        (2, "on_topic"),
+        (3, "on_topic"),
+        (3, "naturalness"),
+        (4, "on_topic"),
+    ]
