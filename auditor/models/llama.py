@@ -203,11 +203,23 @@ class LabelScorer:
             raise self._failure("the state of its prefix cannot be kept")
         self._prefix, self._prefix_state = tuple(prefix), state
 
-    def prefill(self, tokens: Sequence[int]) -> None:
-        """Decode a plain prompt and forget everything: what the machine can do at best, for measuring."""
+    def prefill(self, tokens: Sequence[int], labels: Sequence[int] = ()) -> NDArray[np.float32]:
+        """Decode a plain prompt alone and forget what was held: for measuring speed, and what scores are compared with.
+
+        Parameters
+        ----------
+        labels : sequence of int
+            Token ids whose logits at the end of the prompt are read.
+
+        Returns
+        -------
+        ndarray of shape (n_labels,)
+        """
         self._forget_prefix()
         llama_cpp.llama_memory_clear(self._memory, True)
         self._decode(in_sequence(tokens, 0, _PREFIX, last_is_wanted=True))
+        logits = llama_cpp.llama_get_logits_ith(self._context, _END)
+        return np.array([logits[label] for label in labels], np.float32)
 
     def _begin_segment(self) -> None:
         """Empty the cache but for the prefix, always in the same cells."""
