@@ -78,6 +78,8 @@ def _offered(summary: RunSummary) -> dict[str, Any]:
         # Runs from before there were variants of the prompt asked on a scale of 5.
         "variants": ", ".join(found.get("variants") or ["5"]),
         "merge": found.get("merge") or "mean",
+        "n_ctx": found["provenance"]["settings"].get("n_ctx"),
+        "n_truncated": found.get("n_truncated", 0),
         "n": found["n"],
         "conversations": summary.inputs["conversations"],
         "verdict": summary.verdict,

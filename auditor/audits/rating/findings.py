@@ -291,6 +291,22 @@ DISTRIBUTION_COLUMNS = (
     Column(name="count", title="Most probable in", description="Conversations in which this score has the highest p."),
     Column(name="mean_p", title="Mean p", description="Mean probability of this score over all conversations."),
 )
+PAIR_COLUMNS = (
+    Column(name="pair", title="Pair", description="Number of the pair, from 0, in the order in which it was drawn."),
+    Column(name="group", title="Group", description="Context that both replies answer."),
+    Column(name="row_a", title="First reply", description="Record number of the first reply."),
+    Column(name="row_b", title="Second reply", description="Record number of the second reply."),
+    Column(
+        name="p_a_first",
+        title="p(first), shown first",
+        description="Probability of choosing the first reply where it stands as A; empty where the pair does not fit.",
+    ),
+    Column(
+        name="p_b_first",
+        title="p(second), shown first",
+        description="Probability of choosing the second reply where it stands as A; empty where the pair does not fit.",
+    ),
+)
 SKIPPED_COLUMNS = (
     Column(name="row", title="Row", description="Record number in the input, from 1."),
     Column(name="problem", title="Problem", description="Why the record could not be rated, and what would help."),

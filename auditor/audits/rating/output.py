@@ -12,6 +12,7 @@ from auditor.audits.findings import Column, TableInfo
 from auditor.audits.rating import findings as made
 from auditor.audits.rating.ensemble import merge_rows
 from auditor.audits.rating.findings import AxisSummary
+from auditor.audits.rating.pairs import PAIRS
 from auditor.audits.rating.rating_pass import Member, rows_of
 from auditor.audits.rating.variants import MergeRule
 from auditor.models.batch_plan import Measured
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 _BATCH_ROWS = 10_000
 _PLANS = "plans"
 _KINDS = {"row": "int64", "count": "int64", "mode": "int8", "score": "int8", "scale": "int8", "length": "int32"}
-_KINDS |= {"truncated_turns": "int32"}
+_KINDS |= {"truncated_turns": "int32", "pair": "int64", "row_a": "int64", "row_b": "int64"}
 _TEXTS = {"id", "group", "axis", "explanation", "problem", "judge", "variant", "prompt"}
 
 
@@ -160,6 +161,8 @@ def save_tables(
     ]
     if len(members) > 1:
         plan.append(("judgements", "Every judge and prompt", made.JUDGEMENTS_COLUMNS, judgements))
+    if any(True for _ in context.rows(PAIRS)):
+        plan.append((PAIRS, "Pairs of the order probe", made.PAIR_COLUMNS, lambda: context.rows(PAIRS)))
     saved = []
     for name, title, columns, rows in plan:
         layout = _schema(columns)

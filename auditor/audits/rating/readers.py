@@ -7,7 +7,7 @@ import csv
 import io
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
 from auditor.audits import InputFile
@@ -16,6 +16,8 @@ from auditor.audits.rating.records import Unusable, conversation, from_speakers,
 from auditor.errors import InputError, printable
 
 MAX_LINE_BYTES = 16 * 1024**2
+#: Levels that a record of an array may be nested (ours); conversations need six.
+_DEEPEST = 100
 
 Item = Conversation | BadRow
 Record = tuple[int, Any]
@@ -80,12 +82,26 @@ def json_array(file: InputFile) -> Iterator[Record]:
         if stream.read(3) != b"\xef\xbb\xbf":
             stream.seek(0)
         try:
-            for record in ijson.items(stream, "item", use_float=True):
+            events = _shallow(ijson.basic_parse(stream, use_float=True))
+            for record in ijson.items(ijson.parse(events), "item"):
                 row += 1
                 yield row, record
         except (ijson.JSONError, UnicodeError, ValueError, RecursionError, OverflowError) as error:
             reason = printable(" ".join(str(error).split()), 160)
             yield row + 1, BadRow(row + 1, f"The JSON array is damaged here, the rest cannot be read: {reason}")
+
+
+def _shallow(events: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+    """Events of a JSON parser, down to a depth: what the parser keeps of each level grows with the square of the depth."""
+    depth = 0
+    for event in events:
+        if event[0].startswith("start"):
+            depth += 1
+            if depth > _DEEPEST:
+                raise ValueError(f"it is nested more than {_DEEPEST} levels deep")
+        elif event[0].startswith("end"):
+            depth -= 1
+        yield event
 
 
 def csv_records(file: InputFile, columns: Sequence[str], delimiter: str) -> Iterator[Record]:

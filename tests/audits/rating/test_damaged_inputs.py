@@ -97,3 +97,13 @@ def read(path: Path) -> tuple[Preview | None, str]:
         return inputs.preview(InputFile(path, path.name, ""), {}), ""
     except InputError as error:
         return None, str(error)
+
+
+@pytest.mark.parametrize("opening", ['{"a":', "["])
+def test_an_array_that_is_nested_too_deeply_ends_in_a_named_row(tmp_path: Path, opening: str) -> None:
+    path = tmp_path / "deep.json"
+    path.write_text(f"[{_OPENAI}, {opening * 20_000}", encoding="utf-8")
+    found = inputs.preview(InputFile(path, path.name, ""), {})
+    assert (found.n_rows, found.n_problems) == (1, 1)
+    assert "row 2" in found.problems[0]
+    assert "nested more than 100 levels" in found.problems[0]

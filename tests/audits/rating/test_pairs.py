@@ -166,6 +166,7 @@ def test_the_probe_in_a_run_that_is_stopped_and_resumed(starter_model: ModelFile
     assert findings.headline["order_probe"]["n"] == 2
     said = dict(rating.methods(findings))["Probe: order of pairs"]
     assert f"In {probe.n_flipped} of 2 pairs ({probe.flipped.value:.0%}, 95% CI " in said
+    assert whole.tables["pairs"].to_pylist() == whole.flushed["pairs"]
     stopped = StopsAfterAPair({"judge": starter_model}, folder=tmp_path / "stopped")
     with pytest.raises(Cancelled, match="after 1 of 2 pairs"):
         rating.run(spec, inputs, stopped)
