@@ -16,12 +16,15 @@ References
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 #: Differences smaller than this are rounding errors of means and mapped scales, not differences.
 ROUNDING = 1e-9
+#: How far two values of Krippendorff's alpha lie apart: by the ranks between them, or only whether they differ.
+AlphaDifference = Literal["ordinal", "nominal"]
 
 
 def quadratic_weighted_kappa(a: ArrayLike, b: ArrayLike, levels: Sequence[float]) -> float:
@@ -109,6 +112,34 @@ def ordinal_alpha(ratings: NDArray[np.float64]) -> float:
     ValueError
         If the ratings are not a table.
     """
+    return drawn_alpha(ratings, "ordinal")(None)
+
+
+def nominal_alpha(ratings: NDArray[np.float64]) -> float:
+    """Krippendorff's alpha with his nominal difference function [2]: d_ck = 1 for two values that differ, else 0.
+
+    Parameters, result and errors are those of `ordinal_alpha`; the order of the values means nothing.
+    """
+    return drawn_alpha(ratings, "nominal")(None)
+
+
+def drawn_alpha(
+    ratings: NDArray[np.float64], difference: AlphaDifference
+) -> Callable[[NDArray[np.intp] | None], float]:
+    """Krippendorff's alpha of drawn units, for a bootstrap: values are counted once, not in every draw.
+
+    Parameters
+    ----------
+    ratings : ndarray of shape (n_coders, n_units)
+        As for `ordinal_alpha`.
+    difference : {"ordinal", "nominal"}
+
+    Returns
+    -------
+    callable
+        Takes numbers of units, shape (m,), or None for each unit once, and returns alpha of these units; a unit that
+        is drawn twice counts twice.
+    """
     ratings = np.asarray(ratings, dtype=np.float64)
     if ratings.ndim != 2:
         raise ValueError("ratings are a table of coders by units")
@@ -117,13 +148,23 @@ def ordinal_alpha(ratings: NDArray[np.float64]) -> float:
     values, value = np.unique(ratings[~np.isnan(ratings)], return_inverse=True)
     k = values.size
     counts = np.bincount(unit * k + value, minlength=n_units * k).reshape(n_units, k).astype(np.float64)
-    counts = counts[counts.sum(axis=1) >= 2]
-    weighted = counts / (counts.sum(axis=1, keepdims=True) - 1)
-    coincidences = weighted.T @ counts - np.diag(weighted.sum(axis=0))
+    others = counts.sum(axis=1, keepdims=True) - 1
+    weighted = np.where(others > 0, counts / np.maximum(others, 1), 0.0)
+
+    def alpha(drawn: NDArray[np.intp] | None) -> float:
+        times = 1.0 if drawn is None else np.bincount(drawn, minlength=n_units)[:, None].astype(np.float64)
+        pairs = weighted * times
+        return _alpha(pairs.T @ counts - np.diag(pairs.sum(axis=0)), difference)
+
+    return alpha
+
+
+def _alpha(coincidences: NDArray[np.float64], kind: AlphaDifference) -> float:
     margins = coincidences.sum(axis=1)
     # With S_c = n_1 + ... + n_c the sum over g = c..k less half of both ends is (S_k - n_k / 2) - (S_c - n_c / 2).
     midranks = np.cumsum(margins) - margins / 2
-    difference = np.square(midranks[:, None] - midranks[None, :])
+    ordinal = np.square(midranks[:, None] - midranks[None, :])
+    difference = ordinal if kind == "ordinal" else 1.0 - np.eye(margins.size)
     chance = float((np.outer(margins, margins) * difference).sum())
     if not chance > 0:
         return float("nan")

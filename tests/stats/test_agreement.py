@@ -2,16 +2,19 @@
 
 import json
 from pathlib import Path
+from typing import Literal
 
 import krippendorff
 import numpy as np
 import pytest
 from auditor.stats.agreement import (
     confusion,
+    drawn_alpha,
     drawn_spearman,
     expected_calibration_error,
     human_ceiling,
     mean_absolute_error,
+    nominal_alpha,
     ordinal_alpha,
     quadratic_weighted_kappa,
     spearman,
@@ -87,7 +90,7 @@ def test_a_rating_off_the_scale_is_named() -> None:
 
 
 def test_alpha_of_krippendorffs_own_example() -> None:
-    """The data of [2], section C: four observers, twelve units, missing values; he reports 0.815 for ordinal data."""
+    """The data of [2], section C: four observers, twelve units, missing values; he reports 0.743 nominal, 0.815 ordinal."""
     nan = np.nan
     ratings = np.array(
         [
@@ -98,6 +101,7 @@ def test_alpha_of_krippendorffs_own_example() -> None:
         ]
     )
     assert ordinal_alpha(ratings) == pytest.approx(0.815, abs=5e-4)
+    assert nominal_alpha(ratings) == pytest.approx(0.743, abs=5e-4)
     theirs = krippendorff.alpha(reliability_data=ratings, level_of_measurement="ordinal")
     assert ordinal_alpha(ratings) == pytest.approx(theirs, abs=1e-9)
 
@@ -111,6 +115,25 @@ def test_alpha_is_that_of_krippendorff_with_missing_ratings(coders: int, missing
     ratings[generator.random(ratings.shape) < missing] = np.nan
     theirs = krippendorff.alpha(reliability_data=ratings, level_of_measurement="ordinal")
     assert ordinal_alpha(ratings) == pytest.approx(theirs, abs=1e-9)
+
+
+@pytest.mark.parametrize("difference", ["ordinal", "nominal"])
+@pytest.mark.parametrize("coders", [2, 5])
+def test_alpha_of_drawn_units_is_that_of_krippendorff_on_these_units(
+    coders: int, difference: Literal["ordinal", "nominal"]
+) -> None:
+    generator = np.random.default_rng(coders)
+    truth = generator.normal(5, 2, 80)
+    ratings = np.clip(np.round(truth + generator.normal(0, 1, (coders, 80))), 1, 10)
+    ratings[generator.random(ratings.shape) < 0.3] = np.nan
+    alpha = drawn_alpha(ratings, difference)
+    whole = (ordinal_alpha if difference == "ordinal" else nominal_alpha)(ratings)
+    assert alpha(np.arange(80)) == pytest.approx(whole, abs=1e-12)
+    for _ in range(3):
+        drawn = generator.integers(0, 80, 80)
+        theirs = krippendorff.alpha(reliability_data=ratings[:, drawn], level_of_measurement=difference)
+        assert alpha(drawn) == pytest.approx(theirs, abs=1e-9)
+    assert np.isnan(alpha(np.empty(0, np.intp)))
 
 
 def test_alpha_of_values_that_are_no_whole_numbers() -> None:
