@@ -137,6 +137,44 @@ class PeopleFound:
     pictures: tuple[Picture, ...]
 
 
+@dataclass(frozen=True)
+class FinishedRun:
+    """A sealed run of a case, as an audit sees it that follows a system over time."""
+
+    run: str
+    #: When it was asked for, ISO 8601.
+    created: str
+    findings: Mapping[str, Any]
+    tables: Mapping[str, Path]
+
+
+@dataclass(frozen=True)
+class FollowedOverTime:
+    """What several runs of a case say together.
+
+    An audit that can be repeated on fresh data has one more door, which is optional and looked up by name::
+
+        def over_time(runs, theme) -> FollowedOverTime
+
+    Attributes
+    ----------
+    sentences : tuple of str
+        What came out, in words; the first one says it all.
+    headers : tuple of str
+    rows : tuple of tuple of str
+        As they are printed.
+    notes : tuple of str
+        What was left out and why.
+    pictures : tuple of Picture
+    """
+
+    sentences: tuple[str, ...]
+    headers: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...]
+    pictures: tuple[Picture, ...]
+
+
 class Context(Protocol):
     """What a run offers to an audit. `auditor.runs` implements it; a notebook uses `MemoryContext`."""
 

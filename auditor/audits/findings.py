@@ -41,6 +41,7 @@ class Column(BaseModel):
     title: str = Field(description="Header shown to people.")
     description: str = Field(description="What the number is: formula, source, bounds.")
     unit: str | None = Field(default=None, description="Unit, where there is one.")
+    detail: bool = Field(default=False, description="Left out where a table is printed; it stands in the file.")
 
 
 class TableInfo(BaseModel):

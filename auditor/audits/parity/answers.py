@@ -1,0 +1,294 @@
+"""What is asked beside the test: effects, the verdict, how alike lists are, power, what was left out, cautions."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from auditor.audits.findings import Caution
+from auditor.audits.parity import concentration as resemblance
+from auditor.audits.parity import output
+from auditor.audits.parity import power as planning
+from auditor.audits.parity import verdict as conclusions
+from auditor.audits.parity.data import MISSING, Attribute, Results, slot_weights
+from auditor.audits.parity.descriptive import describe
+from auditor.audits.parity.effects import effects_groups, effects_target
+from auditor.audits.parity.estimates import Effect
+from auditor.audits.parity.findings import Concentration, EffectInfo, Excluded, Mode, PowerInfo
+from auditor.audits.parity.hypotheses import Tester
+from auditor.audits.parity.spec import ParitySpec
+from auditor.audits.parity.subject import Subject, own_group
+from auditor.errors import InputError
+
+#: From this share of results without a known attribute on, and from this difference of that share between groups, a
+#: warning is given (ours).
+_MISSING_SHARE, _MISSING_GAP = 0.05, 0.05
+#: Fewer items in effect than this per level are hubs worth a warning (ours).
+_FEW_ITEMS = 30
+
+
+_DISAGREE = (
+    "The interval of the primary effect and the test disagree on whether there is a difference. They ask different questions: "
+    "the test is about these items and every way in which results may differ, the interval about one difference, and about "
+    "other items too where items repeat."
+)
+
+
+class Power(BaseModel):
+    """What the data at hand could have seen, with the rows of its curves."""
+
+    model_config = ConfigDict(frozen=True)
+
+    info: PowerInfo | None
+    rows: list[dict[str, Any]]
+
+
+def effects(tester: Tester, subject: Subject) -> list[EffectInfo]:
+    """Effects of one hypothesis with intervals; the first one is what its verdict is about."""
+    spec, asked = tester.spec, subject.lists
+    if tester.mode in ("A", "B"):
+        found = effects_groups(
+            asked,
+            subject.attribute,
+            subject.group,
+            subject.group_names,
+            subject.stratum,
+            confidence=spec.confidence,
+            seed=tester.seed,
+            two_way=tester.results,
+        )
+    else:
+        found = effects_target(
+            asked,
+            subject.attribute,
+            subject.target,
+            subject.target_mean,
+            confidence=spec.confidence,
+            seed=tester.seed,
+            two_way=tester.results,
+        )
+    return [
+        EffectInfo.model_validate({"attribute": subject.attribute.name, "k": asked.k, **dataclasses.asdict(effect)})
+        for effect in found
+    ]
+
+
+def verdict(spec: ParitySpec, subject: Subject, effect: EffectInfo, p_value: float) -> conclusions.Answer:
+    """The answer in one of three states, from the primary effect and the p-value of the declared test."""
+    known = {field.name for field in dataclasses.fields(Effect)}
+    return conclusions.verdict(
+        Effect(**{name: value for name, value in effect.model_dump().items() if name in known}),
+        p_value,
+        alpha=spec.alpha,
+        margin=spec.margin,
+        scale=subject.attribute.scale,
+        attribute=subject.attribute.name,
+        confidence=spec.confidence,
+        power=spec.power_target,
+    )
+
+
+def of_all_queries(results: Results, subject: Subject) -> NDArray[np.int16]:
+    """Group of every query, shape (Q,); `MISSING` for those that take no part."""
+    group = np.full(results.n_queries, MISSING, dtype=np.int16)
+    group[subject.lists.queries] = subject.group
+    return group
+
+
+def concentration(tester: Tester, subject: Subject) -> Concentration:
+    """Intra-list correlation and hubs; the naive test is there for contrast only."""
+    results, k = tester.results, subject.lists.k
+    group = of_all_queries(results, subject) if tester.mode in ("A", "B") else None
+    found = resemblance.icc(results, subject.attribute, k=k, group=group)
+    exposure = resemblance.hubs(results, k=k, rank_aware=subject.lists.rank_aware)
+    return Concentration(
+        icc=None if found is None else found.icc,
+        icc_low=None if found is None else found.low,
+        mean_length=None if found is None else found.mean_length,
+        design_effect=None if found is None else found.design_effect,
+        n_items_shown=exposure.n_items,
+        effective_items=exposure.effective_items,
+        repeated_share=exposure.repeated_share,
+        largest_share=exposure.largest_share,
+        naive_p=_naive_p(tester, subject),
+    )
+
+
+def _naive_p(tester: Tester, subject: Subject) -> float | None:
+    """Chi-squared test over slots as if they were independent; None where its table is degenerate."""
+    from scipy.special import chdtrc
+
+    results, n_levels = tester.results, len(subject.attribute.scale.levels)
+    slots = output.counted(results, subject)
+    group = of_all_queries(results, subject)[results.query[slots]]
+    level = subject.attribute.level[results.item[slots]]
+    n_groups = len(subject.group_names)
+    table = np.bincount(group * np.intp(n_levels) + level, minlength=n_groups * n_levels).reshape(n_groups, n_levels)
+    table = table[:, table.sum(axis=0) > 0].astype(np.float64)
+    if subject.target is None:
+        expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / table.sum()
+        df = (table.shape[0] - 1) * (table.shape[1] - 1)
+    else:
+        per_slot = np.zeros((results.n_queries, n_levels))
+        per_slot[subject.lists.queries] = subject.target
+        wanted = per_slot[results.query[slots]].sum(axis=0)
+        if (wanted <= 0).any() or table.shape[1] != n_levels:
+            return None
+        expected, df = wanted[None, :], n_levels - 1
+    if df < 1:
+        return None
+    return float(chdtrc(df, float((np.square(table - expected) / expected).sum())))
+
+
+def power(spec: ParitySpec, subject: Subject, found: Concentration) -> Power:
+    """Detectable bias of the data at hand, with curves; none where there are no groups to compare."""
+    try:
+        design = planning.design_of(
+            subject.lists, subject.group, icc=found.icc, alpha=spec.alpha, power=spec.power_target
+        )
+    except InputError:
+        return Power(info=None, rows=[])
+    answer = planning.power_analysis(design, curves=("n_queries", "beta"))
+    info = PowerInfo(
+        n_queries=design.n_queries,
+        k=design.k,
+        q=design.q,
+        pi=design.pi,
+        icc=design.icc,
+        detectable_bias=answer.detectable_bias_two_sided,
+        sentence=answer.sentence,
+    )
+    return Power(info=info, rows=[dataclasses.asdict(row) for row in answer.rows])
+
+
+def descriptive(tester: Tester, subject: Subject) -> list[dict[str, Any]]:
+    """skew@k, NDKL and AWRF against the catalog, the target, or all results."""
+    results, spec = tester.results, tester.spec
+    found = describe(
+        results,
+        subject.attribute,
+        of_all_queries(results, subject),
+        subject.group_names if tester.mode in ("A", "B") else (),
+        reference(results, subject),
+        k=subject.lists.k,
+        smoothing=spec.smoothing,
+    )
+    return [dataclasses.asdict(measure) for measure in found]
+
+
+def reference(results: Results, subject: Subject) -> NDArray[np.float64]:
+    """Shares that lists are described against: each query's target, else the catalog's, else those of all results."""
+    pooled = subject.lists.shares.mean(axis=0)
+    if subject.target is not None:
+        shares = np.tile(subject.target.mean(axis=0), (results.n_queries, 1))
+        shares[subject.lists.queries] = subject.target
+        return shares
+    known = results.in_catalog & (subject.attribute.level != MISSING)
+    if known.any():
+        counts = np.bincount(subject.attribute.level[known], minlength=len(pooled)).astype(np.float64)
+        return np.asarray(counts / counts.sum())
+    return np.asarray(pooled)
+
+
+def excluded(results: Results, subject: Subject, mode: Mode) -> Excluded:
+    """What takes no part in the primary test, by reason."""
+    has_group = own_group(results, mode, subject.attribute) != MISSING
+    takes_part = of_all_queries(results, subject) != MISSING
+    by_group = output.missing_by_group(results, subject)
+    inside = slot_weights(results, subject.lists.k, rank_aware=False) > 0
+    missing = subject.attribute.level == MISSING
+    shown = np.zeros(results.n_items, dtype=np.bool_)
+    shown[results.item] = True
+    return Excluded(
+        slots_by_reason=dict(results.excluded),
+        slots_without_attribute=int((inside & missing[results.item] & has_group[results.query]).sum()),
+        slots_without_attribute_by_group=dict(by_group),
+        items_without_attribute=int((missing & (shown | results.in_catalog)).sum()),
+        queries_without_known_result=int((has_group & ~takes_part).sum()),
+        queries_without_group=int((~has_group).sum()),
+    )
+
+
+def n_strata(results: Results, subject: Subject, mode: Mode) -> int:
+    """Strata within which labels are permuted."""
+    strata = subject.stratum if mode == "B" else results.item_stratum if mode in ("A", "C1") else np.zeros(1)
+    return len(np.unique(strata))
+
+
+def cautions(
+    tester: Tester, subject: Subject, effect: EffectInfo, p_value: float, found: Concentration, left: Excluded
+) -> list[Caution]:
+    """Everything that a reader of the numbers must know beside what was noticed while reading."""
+    told = [*_clusters(tester.mode, found), *_missing(subject, left)]
+    if effect.low is not None and effect.high is not None:
+        holds_zero = effect.low <= 0 <= effect.high
+        if holds_zero == (p_value <= tester.spec.alpha):
+            told.append(Caution(code="interval-and-test", message=_DISAGREE))
+    if effect.low is None:
+        message = f"There is no interval: {effect.no_interval or 'it cannot be estimated'}."
+        told.append(Caution(code="no-interval", message=message, count=effect.n_clusters))
+    if found.effective_items < _FEW_ITEMS:
+        message = (
+            f"The results rest on {found.effective_items:,.0f} items in effect (of {found.n_items_shown:,} that are shown): "
+            "a few items stand in many lists, and the answer is about them."
+        )
+        told.append(Caution(code="hubs", message=message, count=max(1, math.ceil(found.effective_items))))
+    return told
+
+
+def _clusters(mode: Mode, found: Concentration) -> list[Caution]:
+    if found.icc is None or found.icc_low is None or found.mean_length is None:
+        return []
+    correlation = resemblance.ListCorrelation(found.icc, found.icc_low, found.mean_length)
+    caution = resemblance.caution_of_clusters(mode, correlation)
+    return [caution] if caution else []
+
+
+def _missing(subject: Subject, left: Excluded) -> list[Caution]:
+    n = int(subject.lists.size.sum())
+    told = []
+    if left.slots_without_attribute > _MISSING_SHARE * n:
+        message = (
+            f"{left.slots_without_attribute:,} of {n:,} results within K have no known {subject.attribute.name}; the sensitivity "
+            "analysis says what they could change."
+        )
+        told.append(Caution(code="missing-attribute", message=message, count=left.slots_without_attribute))
+    shares = _missing_shares(subject, left)
+    if len(shares) > 1 and max(shares.values()) - min(shares.values()) > _MISSING_GAP:
+        words = ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
+        message = (
+            f"How often the {subject.attribute.name} of a result is not known depends on the query group: {words}."
+        )
+        told.append(Caution(code="missing-by-group", message=message, count=left.slots_without_attribute))
+    return told
+
+
+def _missing_shares(subject: Subject, left: Excluded) -> Mapping[str, float]:
+    sizes = np.bincount(subject.group, weights=subject.lists.size, minlength=len(subject.group_names))
+    return {
+        name: left.slots_without_attribute_by_group.get(name, 0) / size
+        for name, size in zip(subject.group_names, sizes.tolist(), strict=True)
+    }
+
+
+def check_levels(attribute: Attribute, results: Results) -> None:
+    """Refuse an attribute that does not vary.
+
+    Raises
+    ------
+    InputError
+        If every item is of one level.
+    """
+    levels = np.unique(attribute.level[attribute.level != MISSING])
+    if len(levels) != 1 or attribute.value is not None:
+        return
+    raise InputError(
+        f"Every item of {results.n_items:,} shows the same {attribute.name}",
+        column=attribute.name,
+        value=attribute.scale.levels[int(levels[0])],
+        fix="There is nothing to compare; check the column of the attribute.",
+    )

@@ -1,0 +1,231 @@
+"""Carry out a parity run: read, test, estimate, ask how far the answer holds, and write it all down.
+
+The order is that of the answer: a first p-value within a second from the closed form, then the permutation test of the
+declared hypothesis, then everything else. Each part is flushed when it is done (see `auditor.audits.parity.stages`), so
+that an interrupted run goes on from there and ends with the same bytes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from auditor.audits import Context, InputFile
+from auditor.audits.findings import Provenance, TableInfo, Verdict
+from auditor.audits.parity import answers, output, tables
+from auditor.audits.parity import findings as made
+from auditor.audits.parity import inputs as files
+from auditor.audits.parity.annotation import Annotations
+from auditor.audits.parity.data import Results
+from auditor.audits.parity.findings import EffectInfo, NullTestInfo, ParityFindings, ScaleInfo
+from auditor.audits.parity.hypotheses import Hypothesis, Tester, told
+from auditor.audits.parity.raters import rater_agreement, said
+from auditor.audits.parity.robustness import analyse
+from auditor.audits.parity.spec import ParitySpec
+from auditor.audits.parity.stages import Sharpening, Stages
+from auditor.audits.parity.subject import Subject, resolve, subject
+from auditor.audits.parity.tones import scale_of
+from auditor.audits.parity.verdict import Answer
+
+
+class _Primary(BaseModel):
+    """The declared test with its null distribution."""
+
+    model_config = ConfigDict(frozen=True)
+
+    info: NullTestInfo
+    null: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class _Answered:
+    """Everything that was asked of the results, answered; the first effect is the primary one."""
+
+    test: _Primary
+    further_tests: list[NullTestInfo]
+    effects: list[EffectInfo]
+    answer: Answer
+    concentration: made.Concentration
+    power: answers.Power
+    sensitivity: list[made.SensitivityInfo]
+    raters: made.RaterAgreement | None
+
+
+def run(spec: ParitySpec, inputs: Mapping[str, InputFile], context: Context) -> ParityFindings:
+    """Test search results for dependence on a protected attribute.
+
+    Parameters
+    ----------
+    spec : ParitySpec
+    inputs : mapping
+        Role "results" -> file; "catalog", "queries", "shares", "annotations" where there are any.
+    context : Context
+
+    Raises
+    ------
+    InputError
+        If a file cannot be used, or the inputs do not allow the test that was asked for.
+    Cancelled
+        If a person asked for it; what was computed stays.
+    """
+    context.progress(0, None, "Reading the files")
+    results = files.read(inputs, spec)
+    return carry_out(spec, results, context, said(inputs, spec))
+
+
+def carry_out(
+    spec: ParitySpec, results: Results, context: Context, annotations: Annotations | None = None
+) -> ParityFindings:
+    """The same on results that were read already; `annotations` is what raters said, if they did."""
+    mode, reason = resolve(spec, results)
+    for caution in results.cautions:
+        context.warning(caution.code, caution.message, caution.count)
+    tester = Tester(spec, results, mode, context.seed)
+    primary = _subject(tester, tester.primary())
+    answers.check_levels(primary.attribute, results)
+    found = _answered(tester, primary, context, annotations)
+    context.progress(1, 1, "Making tables and findings")
+    return _findings(tester, reason, primary, found, _tables(tester, primary, found, context))
+
+
+def _answered(tester: Tester, primary: Subject, context: Context, annotations: Annotations | None) -> _Answered:
+    """Ask everything, in the order in which a person wants to know it."""
+    spec, stages = tester.spec, Stages(context)
+    test = stages.once("primary", _Primary, lambda: _tested(tester, primary, context))
+    further, further_tests = _secondary(tester, stages, context)
+    context.progress(0, None, "Estimating effects")
+    effects = stages.once("effects", list[EffectInfo], lambda: answers.effects(tester, primary))
+    more_effects = stages.once(
+        "further effects", list[EffectInfo], lambda: [answers.effects(tester, each)[0] for each in further]
+    )
+    context.progress(0, None, "Asking how far the answer holds")
+    concentration = stages.once("concentration", made.Concentration, lambda: answers.concentration(tester, primary))
+    return _Answered(
+        test=test,
+        further_tests=further_tests,
+        effects=[*effects, *more_effects],
+        answer=answers.verdict(spec, primary, effects[0], test.info.p_value),
+        concentration=concentration,
+        power=stages.once("power", answers.Power, lambda: answers.power(spec, primary, concentration)),
+        sensitivity=stages.once(
+            "sensitivity",
+            list[made.SensitivityInfo],
+            lambda: analyse(tester, primary, effects[0], annotations, context, stages) if spec.sensitivity else [],
+        ),
+        raters=None if annotations is None else rater_agreement(spec, annotations, context.seed),
+    )
+
+
+def _subject(tester: Tester, hypothesis: Hypothesis) -> Subject:
+    attribute = tester.results.attributes[hypothesis.attribute]
+    return subject(tester.spec, tester.results, tester.mode, attribute, hypothesis.k)
+
+
+def _tested(tester: Tester, primary: Subject, context: Context) -> _Primary:
+    test = tester.test(primary, Sharpening(context, "Shuffling"), tester.declared())
+    return _Primary(info=told(tester.primary(), test, "primary", None), null=tuple(test.null.tolist()))
+
+
+def _secondary(tester: Tester, stages: Stages, context: Context) -> tuple[list[Subject], list[NullTestInfo]]:
+    hypotheses = tester.secondary()
+    subjects = [_subject(tester, hypothesis) for hypothesis in hypotheses]
+
+    def test() -> list[NullTestInfo]:
+        return tester.test_family(hypotheses, subjects, Sharpening(context, "Shuffling for further hypotheses"))
+
+    return subjects, stages.once("secondary", list[NullTestInfo], test) if hypotheses else []
+
+
+def _tables(tester: Tester, primary: Subject, found: _Answered, context: Context) -> list[TableInfo]:
+    spec, results = tester.spec, tester.results
+    of_queries = output.score(primary, found.effects[0].level)
+    levels = primary.attribute.scale.levels
+    rows = {
+        "tests": [info.model_dump() for info in (found.test.info, *found.further_tests)],
+        "effects": [effect.model_dump() for effect in found.effects],
+        "cells": output.cell_rows(primary, confidence=spec.confidence),
+        "null": output.null_rows(np.array(found.test.null)),
+        "rank_profile": output.profile_rows(results, primary, confidence=spec.confidence),
+        "ita": output.tone_rows(results, primary, seed=context.seed),
+        "power": found.power.rows,
+        "sensitivity": [row.model_dump() for row in found.sensitivity],
+        "descriptive": answers.descriptive(tester, primary),
+        "slots": output.slot_rows(results, primary, of_queries.deviation),
+    }
+    saved = [tables.save(context, name, of_table) for name, of_table in rows.items()]
+    columns = tables.query_columns(levels, of_queries.unit, has_target=primary.target is not None)
+    queries = output.query_rows(results, primary, of_queries)
+    return [*saved, tables.save_as(context, "queries", "Queries", columns, queries)]
+
+
+def _findings(
+    tester: Tester, reason: str, primary: Subject, found: _Answered, saved: list[TableInfo]
+) -> ParityFindings:
+    spec, results, mode = tester.spec, tester.results, tester.mode
+    scale, first, test, answer = primary.attribute.scale, found.effects[0], found.test.info, found.answer
+    excluded = answers.excluded(results, primary, mode)
+    cautions = answers.cautions(tester, primary, first, test.p_value, found.concentration, excluded)
+    headline = {
+        "p_value": test.p_value,
+        "p_interval": [test.p_low, test.p_high],
+        "statistic": test.statistic,
+        "statistic_name": test.statistic_name,
+        "effect": first.value,
+        "effect_name": first.name,
+        "effect_unit": first.unit,
+        "ci_low": first.low,
+        "ci_high": first.high,
+        "minimum_detectable_effect": answer.minimum_detectable_effect,
+        "n_queries": len(primary.lists.queries),
+        "n_items": results.n_items,
+        "excluded": excluded.slots_without_attribute + sum(excluded.slots_by_reason.values()),
+        "mode": mode,
+    }
+    return ParityFindings(
+        audit="parity",
+        verdict=Verdict(state=answer.state, sentence=answer.sentence),
+        n=len(primary.lists.queries),
+        headline=headline,
+        warnings=[*results.cautions, *cautions],
+        limitations=made.limitations(mode, of_skin=scale.kind == "ita" or scale_of(scale.levels) is not None),
+        tables=saved,
+        provenance=Provenance(
+            device="processor",
+            seed=tester.seed,
+            settings={"relabellings": test.n_permutations, "mode": mode, "statistic": test.statistic_name},
+        ),
+        mode=mode,
+        mode_reason=reason,
+        attribute=primary.attribute.name,
+        scale=ScaleInfo(kind=scale.kind, levels=scale.levels),
+        group_names=primary.group_names,
+        k=spec.k,
+        more_k=spec.more_k,
+        more_attributes=tuple(results.attributes)[1:],
+        alpha=spec.alpha,
+        confidence=spec.confidence,
+        margin=spec.margin,
+        weights=spec.weights,
+        strata=spec.strata or tuple(name for field, name in spec.mapping.items() if field == "stratum"),
+        n_strata=answers.n_strata(results, primary, mode),
+        n_queries=len(primary.lists.queries),
+        n_queries_read=results.n_queries,
+        n_items=results.n_items,
+        n_catalog=int(results.in_catalog.sum()),
+        n_slots=int(primary.lists.size.sum()),
+        primary=test,
+        tests=found.further_tests,
+        effects=found.effects,
+        state=answer.state,
+        detectable=answer.detectable,
+        minimum_detectable_effect=answer.minimum_detectable_effect,
+        excluded=excluded,
+        concentration=found.concentration,
+        power=found.power.info,
+        sensitivity=found.sensitivity,
+        raters=found.raters,
+        system=spec.system,
+        sampling_window=spec.sampling_window,
+        annotation_protocol=spec.annotation_protocol,
+    )

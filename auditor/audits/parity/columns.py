@@ -1,0 +1,245 @@
+"""Which column is read as which field: what the person mapped, else the usual names, never silently one of two."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from auditor.audits.parity.columnar import Column, Problems, Table
+from auditor.audits.parity.data import MISSING
+from auditor.errors import InputError, printable
+
+if TYPE_CHECKING:
+    from auditor.audits.parity.spec import ParitySpec
+
+#: Names, in lower case, that are taken for a field when nobody has mapped it; the first one wins over the others.
+USUAL_NAMES: Mapping[str, tuple[str, ...]] = {
+    "query_id": ("query_id", "queryid", "qid", "query", "search_term", "query_text", "topic", "topic_id", "search_id"),
+    "item_id": (
+        "item_id",
+        "itemid",
+        "docid",
+        "doc_id",
+        "document_id",
+        "product_id",
+        "asset_id",
+        "image_id",
+        "sku",
+        "item",
+        "id",
+    ),
+    "rank": ("rank", "position", "pos", "order", "place"),
+    "score": ("score", "_score", "relevance", "similarity", "distance"),
+    "query_group": ("query_group", "querygroup", "group", "query_attribute", "query_tone", "query_skin_tone"),
+    "attribute": (
+        "attribute",
+        "skin_tone",
+        "skintone",
+        "monk",
+        "monk_skin_tone",
+        "mst",
+        "fitzpatrick",
+        "ita",
+        "ita_degrees",
+        "tone",
+        "gender",
+        "image_gender",
+    ),
+    "image": ("image", "image_path", "image_file", "picture"),
+    "query_item": ("query_item", "query_item_id"),
+    "rater": ("rater", "rater_id", "annotator", "annotator_id"),
+    "value": ("value", "label", "annotation", "tone", "skin_tone", "rating"),
+    "level": ("level", "attribute", "label"),
+    "share": ("share", "target", "proportion", "target_share"),
+    "target_mean": ("target_mean", "target_ita", "mean"),
+}
+#: Fields of each file, the needed ones first.
+FIELDS: Mapping[str, tuple[str, ...]] = {
+    "results": ("query_id", "item_id", "rank", "score", "query_group", "attribute", "image", "query_item"),
+    "catalog": ("item_id", "attribute", "image"),
+    "queries": ("query_id", "query_group", "query_item"),
+    "annotations": ("item_id", "rater", "value"),
+    "shares": ("query_id", "level", "share", "target_mean"),
+}
+NEEDED: Mapping[str, tuple[str, ...]] = {
+    "results": ("query_id",),
+    "catalog": ("item_id",),
+    "queries": ("query_id",),
+    "annotations": ("item_id", "rater", "value"),
+    "shares": (),
+}
+_COLOUR_PARTS = {
+    "rgb": (("r", "g", "b"), ("red", "green", "blue")),
+    "lab": (("l", "a", "b"), ("lab_l", "lab_a", "lab_b")),
+}
+
+
+#: Ids may be called differently in each file: a mapped name that is not in a file leaves the usual ones to be looked for.
+_ID_FIELDS = ("query_id", "item_id")
+
+
+def match(names: tuple[str, ...], column: str) -> str | None:
+    """The column of this name: as it is written, else the only one that differs in case or blanks."""
+    if column in names:
+        return column
+    same = [name for name in names if name.strip().lower() == column.strip().lower()]
+    return same[0] if len(same) == 1 else None
+
+
+def asked(spec: "ParitySpec", field: str) -> str:
+    """Column that the person named for a field; empty if none."""
+    own = {"attribute": spec.attribute, "query_group": spec.query_group}.get(field, "")
+    return own or spec.mapping.get("attribute" if field == "value" else field, "")
+
+
+def fields_of(role: str, table_names: tuple[str, ...], own: Mapping[str, str], spec: "ParitySpec") -> dict[str, str]:
+    """Field -> column of one file, as far as it can be told; see `problems_of` for what cannot.
+
+    Parameters
+    ----------
+    own : mapping of str to str
+        What the format itself says.
+    """
+    found: dict[str, str] = {}
+    for field in FIELDS[role]:
+        column = match(table_names, asked(spec, field)) if asked(spec, field) else None
+        if column is None and not (asked(spec, field) and field not in _ID_FIELDS):
+            column = own.get(field) or _usual(table_names, field, set(found.values()))
+        if column is not None:
+            found[field] = column
+    return found
+
+
+def _candidates(names: tuple[str, ...], field: str, taken: set[str]) -> list[str]:
+    """Columns with a usual name of a field; only the field's own name if it is there."""
+    usual = USUAL_NAMES[field]
+    lower = {name: name.strip().lower().replace(" ", "_").replace("-", "_") for name in names if name not in taken}
+    own = [name for name, plain in lower.items() if plain == usual[0]]
+    return own or [name for name, plain in lower.items() if plain in usual]
+
+
+def _usual(names: tuple[str, ...], field: str, taken: set[str]) -> str | None:
+    candidates = _candidates(names, field, taken)
+    return candidates[0] if len(candidates) == 1 else None
+
+
+def ambiguous(table: Table, field: str, taken: Collection[str]) -> InputError | None:
+    """The problem that several columns could be a field; None if at most one could."""
+    candidates = _candidates(table.names, field, set(taken))
+    if len(candidates) < 2:
+        return None
+    listed = ", ".join(printable(name, 40) for name in candidates)
+    fix = f"Map one of {listed} to {field}."
+    return InputError(f"Several columns could be {field}", file=table.file, column=candidates[0], fix=fix)
+
+
+def problems_of(
+    role: str,
+    table: Table,
+    used: Mapping[str, str],
+    spec: "ParitySpec",
+    problems: Problems,
+    *,
+    optional: Collection[str] = (),
+) -> None:
+    """Add what is unclear about the columns of a file: missing ones, and fields that two columns could be.
+
+    Parameters
+    ----------
+    optional : collection of str
+        Fields that another file may have, or that are looked for later.
+    """
+    for field in FIELDS[role]:
+        if field in used or field in optional:
+            continue
+        error = None if asked(spec, field) else ambiguous(table, field, used.values())
+        is_asked = bool(asked(spec, field)) and role == "results" and field in ("rank", "score", "item_id")
+        if error is not None:
+            problems.add(error)
+        elif field in NEEDED[role] or is_asked:
+            problems.add(missing(table, asked(spec, field) or field, field))
+    if role == "results" and "rank" not in used and "score" not in used:
+        problems.add(
+            InputError(
+                "There is no column with ranks, and none with scores to make them from",
+                file=table.file,
+                column="rank",
+                fix=f"Add one, or map rank or score. The file has: {table.listed()}.",
+            )
+        )
+
+
+def mapped_nowhere(tables: Sequence[Table], spec: "ParitySpec", problems: Problems) -> None:
+    """Add ids that were mapped to a column that no file has."""
+    for field in _ID_FIELDS:
+        column = asked(spec, field)
+        if column and not any(match(table.names, column) for table in tables):
+            problems.add(missing(tables[0], column, field))
+
+
+def missing(table: Table, column: str, field: str) -> InputError:
+    """A column that is not there."""
+    fix = f"Add it, or map {field} to another column. The file has: {table.listed()}."
+    return InputError(f"The column for {field} is missing", file=table.file, column=column, fix=fix)
+
+
+def to_read(role: str, names: tuple[str, ...], spec: "ParitySpec") -> set[str]:
+    """Columns of a file that a reader must load."""
+    chosen = set(fields_of(role, names, {}, spec).values())
+    if role == "shares":
+        return set(names)
+    wanted = [*spec.strata, spec.mapping.get("stratum", ""), *spec.more_attributes]
+    chosen |= {column for name in wanted if name and (column := match(names, name))}
+    for attribute in attribute_names(spec):
+        chosen |= set(colour_parts(names, attribute, spec.colour))
+    return chosen
+
+
+def attribute_names(spec: "ParitySpec") -> list[str]:
+    """Attributes that were asked for by name; the first is the primary one, empty if it is to be found."""
+    return [asked(spec, "attribute"), *spec.more_attributes]
+
+
+def colour_parts(names: tuple[str, ...], attribute: str, colour: str) -> tuple[str, ...]:
+    """The three columns that write a colour, if there are.
+
+    They are named with commas, with the attribute's name before them, or as usual (r, g, b; red, green, blue; L, a, b).
+    """
+    if colour not in _COLOUR_PARTS or match(names, attribute):
+        return ()
+    written = tuple(part.strip() for part in attribute.split(","))
+    options: list[tuple[str, ...]] = [written] if len(written) == 3 else []
+    for parts in _COLOUR_PARTS[colour]:
+        options += [tuple(f"{attribute}_{part}" for part in parts)] if attribute else []
+        options += [parts] if len(written) == 1 else []
+    for option in options:
+        found = [match(names, part) for part in option]
+        if all(found):
+            return tuple(str(name) for name in found)
+    return ()
+
+
+def joined(columns: list[Column]) -> Column:
+    """One column whose cells are those of several with a blank between; empty where one of them is."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    there = np.all([column.codes != MISSING for column in columns], axis=0)
+    if not there.any():
+        return Column(np.full(len(there), MISSING, np.int32), pa.array([], pa.string()))
+    parts = [pc.take(column.texts, pa.array(np.maximum(column.codes, 0)[there])) for column in columns]
+    encoded = pc.binary_join_element_wise(*parts, " ").dictionary_encode()
+    codes = np.full(len(there), MISSING, np.int32)
+    codes[there] = np.asarray(encoded.indices, np.int32)
+    return Column(codes, encoded.dictionary)
+
+
+def attribute_column(table: Table, name: str, colour: str) -> tuple[str, Column] | None:
+    """The column of an attribute in a file, made from three where a colour is written so."""
+    column = match(tuple(table.columns), name) if name else None
+    if column is not None:
+        return column, table.columns[column]
+    parts = colour_parts(tuple(table.columns), name, colour)
+    if parts:
+        return ", ".join(parts), joined([table.columns[part] for part in parts])
+    return None

@@ -1,0 +1,202 @@
+"""Linear contrasts of per-query numbers: what every query, and every item, adds to an effect and to its variance.
+
+Every query weighs the same. Its number y (a share of a level, a mid-rank, a mean in degrees) is described by its group and
+its stratum, y = stratum + group + error, fitted by least squares. Without strata a contrast is the plain difference of two
+means; with strata and two groups it is the average of the differences within strata with weights n1 n2 / (n1 + n2), which
+are those of Mantel and Haenszel: the same sum that the permutation test looks at.
+
+References
+----------
+[1] J. G. MacKinnon, H. White, "Some heteroskedasticity-consistent covariance matrix estimators with improved finite sample
+    properties", Journal of Econometrics 29 (1985) 305-325: HC2. Without strata it is Welch's s1^2 / n1 + s2^2 / n2.
+[2] A. C. Cameron, J. B. Gelbach, D. L. Miller, "Robust inference with multiway clustering", Journal of Business & Economic
+    Statistics 29 (2011) 238-249: variance by query + variance by item - variance by slot.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.audits.parity.data import Attribute, Lists, Results, slot_weights
+
+_TINY = 1e-9
+#: Two groups and the weights of their difference, shape (n,).
+Pair = tuple[int, int, NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A weighted sum over queries of one number of each query.
+
+    Attributes
+    ----------
+    weights : ndarray of float64, shape (n,)
+        Weight of each query's number in the effect.
+    scores : ndarray of float64, shape (n, n_levels) or (1, n_levels), or None
+        What a slot of each level counts; a query's number is the mean over its slots. None: the slot's degrees.
+    moving : ndarray of float64, shape (n_levels,), or None
+        Where the scores are themselves estimated from the mean shares of some queries (mid-ranks): the derivative of the
+        effect by those mean shares.
+    movers : ndarray of bool, shape (n,), or None
+        The queries from whose mean shares the scores are estimated.
+    """
+
+    weights: NDArray[np.float64]
+    scores: NDArray[np.float64] | None
+    moving: NDArray[np.float64] | None = None
+    movers: NDArray[np.bool_] | None = None
+
+
+class Design:
+    """Groups and strata of the queries, and the least-squares fit of anything on them.
+
+    Parameters
+    ----------
+    group : ndarray of int16, shape (n,)
+        From 0 to n_groups - 1.
+    n_groups : int
+    stratum : ndarray of int32, shape (n,)
+    """
+
+    def __init__(self, group: NDArray[np.int16], n_groups: int, stratum: NDArray[np.int32]) -> None:
+        self.group, self.n_groups = group, n_groups
+        self.sizes = np.bincount(group, minlength=n_groups)
+        _, self._stratum = np.unique(stratum, return_inverse=True)
+        self._n_of_stratum = np.bincount(self._stratum).astype(np.float64)
+        indicator = (group[:, None] == np.arange(n_groups)).astype(np.float64)
+        self._centred = indicator - self._stratum_mean(indicator)
+        self._cross = self._centred.T @ self._centred
+        self._inverse = np.linalg.pinv(self._cross, rcond=_TINY, hermitian=True)
+        leverage = 1 / self._n_of_stratum[self._stratum] + np.einsum(
+            "ng,gh,nh->n", self._centred, self._inverse, self._centred
+        )
+        # A query that is alone in its group and stratum is fitted exactly: its error is 0, whatever it is divided by.
+        self.scale = 1 / np.sqrt(np.clip(1 - leverage, _TINY, None))
+
+    def difference(self, a: int, b: int) -> NDArray[np.float64] | None:
+        """Weights of the difference between two groups, shape (n,); None if no strata connect them."""
+        wanted = np.zeros(self.n_groups)
+        wanted[a], wanted[b] = 1, -1
+        if not np.allclose(self._cross @ (self._inverse @ wanted), wanted, atol=1e-6):
+            return None
+        weights: NDArray[np.float64] = self._centred @ (self._inverse @ wanted)
+        return weights
+
+    def deviation(self, group: int) -> NDArray[np.float64]:
+        """Weights of a group's mean less what it is expected to be under shuffled labels, shape (n,)."""
+        weights: NDArray[np.float64] = self._centred[:, group] / max(self.sizes[group], 1)
+        return weights
+
+    def fitted(self, y: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Least-squares fit of each column of y, shape (n, m)."""
+        fit: NDArray[np.float64] = self._stratum_mean(y) + self._centred @ (self._inverse @ (self._centred.T @ y))
+        return fit
+
+    def expected(self, y: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Mean of each column of y for each group if labels are shuffled within strata, shape (n_groups, m)."""
+        within = self._stratum_mean(y)
+        sums = np.stack([within[self.group == g].sum(axis=0) for g in range(self.n_groups)])
+        means: NDArray[np.float64] = sums / np.maximum(self.sizes, 1)[:, None]
+        return means
+
+    def _stratum_mean(self, y: NDArray[np.float64]) -> NDArray[np.float64]:
+        n = len(self._n_of_stratum)
+        sums = np.stack([np.bincount(self._stratum, weights=column, minlength=n) for column in y.T], axis=1)
+        means: NDArray[np.float64] = (sums / self._n_of_stratum[:, None])[self._stratum]
+        return means
+
+
+def value(contrast: Contrast, lists: Lists) -> float:
+    """The effect: the weighted sum of the queries' numbers."""
+    return float(contrast.weights @ numbers(contrast, lists))
+
+
+def numbers(contrast: Contrast, lists: Lists) -> NDArray[np.float64]:
+    """The queries' numbers, shape (n,)."""
+    if contrast.scores is None:
+        assert lists.values is not None, "degrees are only there on an ITA scale"
+        return lists.values
+    found: NDArray[np.float64] = (lists.shares * contrast.scores).sum(axis=1)
+    return found
+
+
+def influence(contrast: Contrast, lists: Lists, design: Design) -> NDArray[np.float64]:
+    """What each query's deviation from its group and stratum adds to the effect, shape (n,).
+
+    Scaled so that the sum of squares is the HC2 variance of the effect [1].
+    """
+    y = numbers(contrast, lists)
+    parts = contrast.weights * (y - design.fitted(y[:, None])[:, 0])
+    if contrast.moving is not None and contrast.movers is not None:
+        moved = lists.shares @ contrast.moving
+        parts = parts + contrast.movers * (moved - moved[contrast.movers].mean()) / contrast.movers.sum()
+    influences: NDArray[np.float64] = parts * design.scale
+    return influences
+
+
+@dataclass(frozen=True)
+class Slots:
+    """The counted slots of the lists.
+
+    Attributes
+    ----------
+    row : ndarray of intp, shape (n_slots,)
+        Row of the slot's query in the lists.
+    item : ndarray of intp, shape (n_slots,)
+        Numbered from 0 among the items that are shown.
+    level : ndarray of int16, shape (n_slots,)
+    value : ndarray of float64, shape (n_slots,), or None
+        Degrees.
+    weight : ndarray of float64, shape (n_slots,)
+        Sums to 1 for every query.
+    repeated : bool
+        Whether any item stands in the lists of two queries.
+    """
+
+    row: NDArray[np.intp]
+    item: NDArray[np.intp]
+    level: NDArray[np.int16]
+    value: NDArray[np.float64] | None
+    weight: NDArray[np.float64]
+    repeated: bool
+
+
+def counted_slots(results: Results, attribute: Attribute, lists: Lists) -> Slots:
+    """The slots that the lists were made of: those within K, of known attribute, of the queries that are in them."""
+    weight = slot_weights(results, lists.k, rank_aware=lists.rank_aware)
+    row_of = np.full(results.n_queries, -1, dtype=np.intp)
+    row_of[lists.queries] = np.arange(len(lists.queries))
+    level, row = attribute.level[results.item], row_of[results.query]
+    kept = (level >= 0) & (weight > 0) & (row >= 0)
+    row, weight = row[kept], weight[kept]
+    _, item = np.unique(results.item[kept], return_inverse=True)
+    total = np.bincount(row, weights=weight, minlength=len(lists.queries))
+    pairs = len(np.unique(item * np.intp(max(len(lists.queries), 1)) + row))
+    return Slots(
+        row=row,
+        item=item.astype(np.intp),
+        level=level[kept],
+        value=None if attribute.value is None else attribute.value[results.item[kept]],
+        weight=weight / total[row],
+        repeated=bool(pairs > (int(item.max()) + 1 if item.size else 0)),
+    )
+
+
+def item_variance(contrast: Contrast, lists: Lists, design: Design, slots: Slots) -> float:
+    """Variance by item less variance by slot [2]: what is added to the variance by query where items repeat."""
+    y = numbers(contrast, lists)
+    fit = design.fitted(y[:, None])[:, 0]
+    if contrast.scores is None:
+        assert slots.value is not None, "degrees are only there on an ITA scale"
+        seen = slots.value
+    else:
+        scores = np.broadcast_to(contrast.scores, lists.shares.shape)
+        seen = scores[slots.row, slots.level]
+    parts = contrast.weights[slots.row] * (seen - fit[slots.row])
+    if contrast.moving is not None and contrast.movers is not None:
+        mean = (lists.shares @ contrast.moving)[contrast.movers].mean()
+        parts = parts + contrast.movers[slots.row] * (contrast.moving[slots.level] - mean) / contrast.movers.sum()
+    parts = parts * slots.weight * design.scale[slots.row]
+    by_item = np.bincount(slots.item, weights=parts)
+    return float(np.square(by_item).sum() - np.square(parts).sum())

@@ -1,0 +1,302 @@
+"""How large a disparity is: differences between query groups, or from target shares, with intervals.
+
+The primary effect is what the verdict is about. On a scale in degrees it is the difference of mean degrees, on an ordinal
+scale the difference of mean mid-ranks, for two names and two groups the risk difference. Where there are several such
+differences (more groups, or more names) it is the largest of them in absolute value, and all of them get intervals that
+hold at once, so that having chosen the largest costs nothing.
+
+References
+----------
+[1] I. D. J. Bross, "How to use ridit analysis", Biometrics 14 (1958) 18-38; N. Cliff, "Dominance statistics", Psychological
+    Bulletin 114 (1993) 494-509: on a scale from -1 to 1 the difference of mean mid-ranks of two groups is P[a result of one
+    stands higher] - P[lower], which is also Somers' d.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.audits.parity.contrasts import Contrast, Design, Pair, Slots, counted_slots
+from auditor.audits.parity.data import MISSING, Attribute, Lists, Results
+from auditor.audits.parity.distances import between_groups, cramers_v, from_target
+from auditor.audits.parity.estimates import Asked, Effect, Sample, distance, estimated, largest_first
+from auditor.errors import InputError
+
+__all__ = ["Effect", "effects_groups", "effects_target", "restricted"]
+
+#: More differences than these are no question any more (ours).
+_MOST_DIFFERENCES = 5_000
+_SITUATIONS = {"nominal": "risk difference", "ordinal": "mid-rank difference", "ita": "mean difference"}
+
+
+def effects_groups(
+    lists: Lists,
+    attribute: Attribute,
+    group: NDArray[np.int16],
+    group_names: Sequence[str],
+    stratum: NDArray[np.int32],
+    *,
+    confidence: float,
+    seed: int,
+    two_way: Results | None = None,
+    primary_only: bool = False,
+) -> list[Effect]:
+    """Effects of the query's group on its results, the primary one first (modes A and B).
+
+    Parameters
+    ----------
+    lists : Lists
+    attribute : Attribute
+        The one that the lists were made for.
+    group : ndarray of int16, shape (n,)
+        Group of each query of the lists; queries of `MISSING` group take no part.
+    group_names : sequence of str
+    stratum : ndarray of int32, shape (n,)
+        Stratum of each query; groups are compared within strata.
+    confidence : float
+        Nominal coverage of the intervals.
+    seed : int
+        Seed of every random draw.
+    two_way : Results, optional
+        What the lists were made of. If given, and items stand in the lists of several queries, variances are those of
+        queries x items, never below those of queries alone.
+    primary_only : bool
+        Whether to leave out everything but the differences among which the primary effect was chosen.
+
+    Raises
+    ------
+    InputError
+        If fewer than two groups have a query with a known result, no stratum holds queries of two groups, or there are
+        too many differences.
+    """
+    kept = group != MISSING
+    lists, group, stratum = restricted(lists, kept), group[kept], stratum[kept]
+    design = Design(group, len(group_names), stratum)
+    if np.count_nonzero(design.sizes) < 2:
+        raise InputError(
+            "fewer than two query groups have results of known attribute", fix="Compare at least two groups."
+        )
+    pairs = _pairs(design)
+    if not pairs:
+        raise InputError("no stratum holds queries of two groups: nothing can be compared", fix="Use coarser strata.")
+    slots = None if two_way is None else counted_slots(two_way, attribute, lists)
+    kind, levels = attribute.scale.kind, attribute.scale.levels
+    sample = Sample(lists, design, slots, confidence, seed, _SITUATIONS[kind])
+    shown = _levels_shown(lists.shares)
+    if len(pairs) * len(shown) > _MOST_DIFFERENCES:
+        raise InputError(
+            f"{len(pairs):,} pairs of groups and {len(shown):,} levels are too many differences to look at",
+            fix="Merge groups or levels.",
+        )
+    shares = [_share_difference(sample, pair, group_names, level, levels) for pair in pairs for level in shown]
+    if kind == "ita":
+        primary, others = [_mean_difference(sample, pair, group_names) for pair in pairs], shares
+    elif kind == "ordinal":
+        primary = [_mid_rank_difference(sample, pair, group_names) for pair in pairs]
+        others = [*(_level_difference(sample, pair, group_names) for pair in pairs), *shares]
+    else:
+        primary, others = shares, []
+    found, widening = estimated(sample, primary, simultaneous=True)
+    if primary_only:
+        return largest_first(found)
+    wider: dict[tuple[str, str], float] = {}
+    for asked, factor in zip(primary, widening, strict=True):
+        wider[asked.a, asked.b] = max(factor, wider.get((asked.a, asked.b), 1.0))
+    distances = [
+        distance(sample, asked)
+        for pair in pairs
+        for asked in between_groups(
+            sample, pair, group_names, wider.get((group_names[pair[0]], group_names[pair[1]]), 1.0)
+        )
+    ]
+    overall = distance(sample, cramers_v(sample, max(wider.values(), default=1.0)))
+    return [*largest_first(found), *estimated(sample, others, simultaneous=False)[0], *distances, overall]
+
+
+def effects_target(
+    lists: Lists,
+    attribute: Attribute,
+    shares: NDArray[np.float64] | None,
+    target_mean: float | None,
+    *,
+    confidence: float,
+    seed: int,
+    two_way: Results | None = None,
+    primary_only: bool = False,
+) -> list[Effect]:
+    """Deviations of the results from target shares, the primary one first (modes C1 and C2).
+
+    Parameters
+    ----------
+    lists : Lists
+    attribute : Attribute
+    shares : ndarray of float64, shape (n, n_levels) or (n_levels,), or None
+        Target share of every level, for each query or for all: declared shares, or those of the catalog.
+    target_mean : float or None
+        Target in degrees, on an ITA scale.
+    confidence, seed, two_way, primary_only
+        As in `effects_groups`.
+
+    Raises
+    ------
+    ValueError
+        If there are no queries, or no target that fits the scale.
+    """
+    n, kind = len(lists.queries), attribute.scale.kind
+    if n == 0 or (shares is None and (target_mean is None or kind != "ita")):
+        raise ValueError("a deviation needs at least one query and a target on the attribute's scale")
+    slots = None if two_way is None else counted_slots(two_way, attribute, lists)
+    design = Design(np.zeros(n, np.int16), 1, np.zeros(n, np.int32))
+    sample = Sample(lists, design, slots, confidence, seed, "deviation from target")
+    of_shares: list[Asked] = []
+    of_ranks: list[Asked] = []
+    target = None
+    if shares is not None:
+        target = np.broadcast_to(shares, lists.shares.shape)
+        of_shares = list(_share_deviations(sample, target, attribute.scale.levels))
+        of_ranks = list(_rank_deviations(sample, target))
+    if kind == "ita" and target_mean is not None:
+        assert lists.values is not None, "degrees are only there on an ITA scale"
+        moved = replace(
+            sample, lists=replace(lists, values=lists.values - target_mean), slots=_moved(slots, target_mean)
+        )
+        mean = _deviation(sample, "mean difference", "Mean degrees ITA", "degrees", None, None)
+        found, widening = estimated(moved, [mean], simultaneous=True)
+        others = of_shares
+    elif kind == "nominal":
+        found, widening = estimated(sample, of_shares, simultaneous=True)
+        others = []
+    else:
+        found, widening = estimated(sample, of_ranks[:1], simultaneous=True)
+        others = [*of_ranks[1:], *of_shares]
+    if primary_only:
+        return largest_first(found)
+    effects = [*largest_first(found), *estimated(sample, others, simultaneous=False)[0]]
+    if target is not None:
+        effects.append(distance(sample, from_target(sample, target, max(widening, default=1.0))))
+    return effects
+
+
+def restricted(lists: Lists, kept: NDArray[np.bool_]) -> Lists:
+    """Some of the queries of lists; `kept` has shape (n,)."""
+    return replace(
+        lists,
+        queries=lists.queries[kept],
+        shares=lists.shares[kept],
+        values=None if lists.values is None else lists.values[kept],
+        cumulative=None if lists.cumulative is None else lists.cumulative[kept],
+        size=lists.size[kept],
+        known=lists.known[kept],
+    )
+
+
+# Differences between groups -------------------------------------------------------------------------------------------
+
+
+def _pairs(design: Design) -> list[Pair]:
+    """Pairs of groups that can be compared, with the weights of their difference."""
+    shown = np.flatnonzero(design.sizes)
+    tried = ((int(a), int(b), design.difference(int(a), int(b))) for a in shown for b in shown if a < b)
+    return [(a, b, weights) for a, b, weights in tried if weights is not None]
+
+
+def _between(
+    sample: Sample,
+    pair: Pair,
+    names: Sequence[str],
+    words: tuple[str, str, str],
+    contrast: Contrast,
+    most: float | None,
+    level: str | None = None,
+) -> Asked:
+    (a, b, _), (name, title, unit) = pair, words
+    sizes = [int(sample.design.sizes[g]) for g in (a, b)]
+    title = f"{title}: {names[a]} less {names[b]}"
+    return Asked(name, title, unit, contrast, most, names[a], names[b], sum(sizes), min(sizes), level)
+
+
+def _mean_difference(sample: Sample, pair: Pair, names: Sequence[str]) -> Asked:
+    words = ("mean difference", "Mean degrees ITA", "degrees")
+    return _between(sample, pair, names, words, Contrast(pair[2], None), None)
+
+
+def _mid_rank_difference(sample: Sample, pair: Pair, names: Sequence[str]) -> Asked:
+    # Mid-ranks are taken among the results of the two groups. With order[c, d] = sign(c - d) and mean shares p of these
+    # groups the scores are s = order @ p, and the effect D's changes by D'order (p_i - p) / n with each of their queries.
+    a, b, weights = pair
+    shares = sample.lists.shares
+    both = np.isin(sample.design.group, (a, b))
+    order = _order(shares.shape[1])
+    scores = order @ shares[both].mean(axis=0)
+    contrast = Contrast(weights, scores[None, :], (weights @ shares) @ order, both)
+    return _between(sample, pair, names, ("mid-rank difference", "Mean mid-rank", "mid-rank"), contrast, 1.0)
+
+
+def _level_difference(sample: Sample, pair: Pair, names: Sequence[str]) -> Asked:
+    n_levels = sample.lists.shares.shape[1]
+    contrast = Contrast(pair[2], np.arange(1.0, n_levels + 1)[None, :])
+    return _between(sample, pair, names, ("mean level difference", "Mean level", "levels"), contrast, n_levels - 1.0)
+
+
+def _share_difference(sample: Sample, pair: Pair, names: Sequence[str], level: int, levels: Sequence[str]) -> Asked:
+    contrast = Contrast(pair[2], _one_level(level, len(levels)))
+    words = ("risk difference", f"Share of {levels[level]}", "share")
+    return _between(sample, pair, names, words, contrast, 1.0, levels[level])
+
+
+def _levels_shown(shares: NDArray[np.float64]) -> list[int]:
+    """Levels that occur; of two levels the first one, since the other is what remains."""
+    shown = [int(level) for level in np.flatnonzero(shares.max(axis=0) > 0)]
+    return shown[:1] if shares.shape[1] <= 2 else shown
+
+
+def _one_level(level: int, n_levels: int) -> NDArray[np.float64]:
+    indicator: NDArray[np.float64] = (np.arange(n_levels) == level).astype(np.float64)[None, :]
+    return indicator
+
+
+def _order(n_levels: int) -> NDArray[np.float64]:
+    """Sign of c - d, shape (n_levels, n_levels)."""
+    places = np.arange(float(n_levels))
+    signs: NDArray[np.float64] = np.sign(places[:, None] - places[None, :])
+    return signs
+
+
+# Deviations from a target ---------------------------------------------------------------------------------------------
+
+
+def _deviation(
+    sample: Sample,
+    name: str,
+    title: str,
+    unit: str,
+    scores: NDArray[np.float64] | None,
+    most: float | None,
+    level: str | None = None,
+) -> Asked:
+    n = len(sample.lists.queries)
+    contrast = Contrast(np.full(n, 1 / n), scores)
+    return Asked(name, f"{title}: results less target", unit, contrast, most, "results", "target", n, n, level)
+
+
+def _share_deviations(sample: Sample, target: NDArray[np.float64], levels: Sequence[str]) -> Iterator[Asked]:
+    for level in _levels_shown(np.concatenate([sample.lists.shares, target])):
+        # A query's number is its share less its own target: the target is spread over its slots, which sum to 1.
+        scores = _one_level(level, len(levels)) - target[:, [level]]
+        yield _deviation(sample, "risk difference", f"Share of {levels[level]}", "share", scores, 1.0, levels[level])
+
+
+def _rank_deviations(sample: Sample, target: NDArray[np.float64]) -> Iterator[Asked]:
+    n_levels = target.shape[1]
+    # P[a result stands higher than a draw from the query's target] - P[lower].
+    scores = target @ _order(n_levels).T
+    yield _deviation(sample, "mid-rank difference", "Mean mid-rank", "mid-rank", scores, 1.0)
+    numbers = np.arange(1.0, n_levels + 1)
+    scores = numbers - (target @ numbers)[:, None]
+    yield _deviation(sample, "mean level difference", "Mean level", "levels", scores, n_levels - 1.0)
+
+
+def _moved(slots: Slots | None, by: float) -> Slots | None:
+    return slots if slots is None or slots.value is None else replace(slots, value=slots.value - by)

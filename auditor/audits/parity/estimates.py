@@ -1,0 +1,301 @@
+"""From contrasts to effects: values, standard errors, intervals, and the words that say how they were computed."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.audits.parity.contrasts import Contrast, Design, Slots, influence, item_variance, value
+from auditor.audits.parity.data import Lists
+from auditor.audits.parity.intervals import (
+    FEWEST_QUERIES,
+    N_RESAMPLES,
+    Interval,
+    around,
+    bootstrap_t,
+    distance_interval,
+    largest_error,
+    measured_coverage,
+    resampled_errors,
+    studentised_errors,
+)
+
+#: Resamples for the error of a distance, whose interval is wide anyway (ours).
+_DISTANCE_RESAMPLES = 499
+#: Numbers that are held at a time while resampling.
+_MOST_HELD = 20_000_000
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A difference, or a distance, with its interval.
+
+    Attributes
+    ----------
+    name : str
+        "mean difference", "mid-rank difference", "risk difference", "mean level difference", "total variation",
+        "Cramer's V" or "Wasserstein-1".
+    title : str
+        In words, with what is compared.
+    unit : str
+        "degrees", "mid-rank" (from -1 to 1), "share" (from -1 to 1), "levels", or "" for Cramer's V.
+    value : float
+        The first group less the second, or the results less their target.
+    low, high : float or None
+        None where there is no interval; `no_interval` says why.
+    se : float or None
+        Standard error; None for distances, and where it cannot be estimated.
+    a, b : str
+        What is compared: two groups, or "results" and "target".
+    n_clusters : int
+        Queries that are compared.
+    method : str
+        How the interval was computed, or why there is none.
+    level : str or None
+        Level whose shares are compared.
+    simultaneous : bool
+        Whether the interval holds at once with those of all effects of its name.
+    no_interval : str
+        Why there is no interval.
+    """
+
+    name: str
+    title: str
+    unit: str
+    value: float
+    low: float | None
+    high: float | None
+    se: float | None
+    a: str
+    b: str
+    n_clusters: int
+    method: str
+    level: str | None = None
+    simultaneous: bool = False
+    no_interval: str = ""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A difference that is to be estimated.
+
+    Attributes
+    ----------
+    name, title, unit, a, b, level
+        As in `Effect`.
+    contrast : Contrast
+    most : float or None
+        Largest absolute value that it can have.
+    n, fewest : int
+        Queries that are compared, and those of the smaller group.
+    """
+
+    name: str
+    title: str
+    unit: str
+    contrast: Contrast
+    most: float | None
+    a: str
+    b: str
+    n: int
+    fewest: int
+    level: str | None = None
+
+
+@dataclass(frozen=True)
+class Distance:
+    """A distance between distributions that is to be estimated: a norm of several differences.
+
+    Attributes
+    ----------
+    name, title, unit, a, b
+        As in `Effect`.
+    value : float
+    parts : ndarray of float64, shape (n, m)
+        Influence of each query on each of the differences.
+    norm : callable
+        Takes differences, shape (..., m), and returns their norms, shape (...).
+    most : float or None
+        Largest possible distance.
+    n, fewest : int
+        Queries that are compared, and those of the smallest group.
+    widening : float
+        Factor by which errors grow because items repeat; at least 1.
+    """
+
+    name: str
+    title: str
+    unit: str
+    a: str
+    b: str
+    value: float
+    parts: NDArray[np.float64]
+    norm: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+    most: float | None
+    n: int
+    fewest: int
+    widening: float
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Lists with their design, and how intervals are wanted.
+
+    Attributes
+    ----------
+    slots : Slots or None
+        For two-way variances; None for one-way ones.
+    situation : str
+        Key of `MEASURED_COVERAGE`.
+    """
+
+    lists: Lists
+    design: Design
+    slots: Slots | None
+    confidence: float
+    seed: int
+    situation: str
+
+
+def estimated(sample: Sample, asked: Sequence[Asked], *, simultaneous: bool) -> tuple[list[Effect], list[float]]:
+    """Effects with intervals.
+
+    Parameters
+    ----------
+    sample : Sample
+    asked : sequence of Asked
+    simultaneous : bool
+        Whether all intervals are to hold at once (if there are several).
+
+    Returns
+    -------
+    effects : list of Effect
+    widening : list of float
+        Two-way standard error over the one-way one, at least 1.
+    """
+    errors, widening = _standard_errors(sample, asked)
+    usable = [i for i, one in enumerate(asked) if one.fewest >= FEWEST_QUERIES and errors[i] > 0]
+    together = simultaneous and len(usable) > 1
+    intervals: dict[int, Interval] = {}
+    if together:
+        largest = np.max([np.abs(ratios).max(axis=1) for _, ratios in _ratios(sample, asked, usable)], axis=0)
+        reach = largest_error(largest[:, None], confidence=sample.confidence)
+        for i in usable:
+            intervals[i] = around(value(asked[i].contrast, sample.lists), errors[i], reach, asked[i].most)
+    else:
+        for places, ratios in _ratios(sample, asked, usable):
+            for i, column in zip(places, ratios.T, strict=True):
+                effect = value(asked[i].contrast, sample.lists)
+                intervals[i] = bootstrap_t(effect, errors[i], column, confidence=sample.confidence, most=asked[i].most)
+    made = []
+    for i, one in enumerate(asked):
+        found = intervals.get(i) or _refused(one, errors[i])
+        words = _how(sample, one, len(usable) if together else 1, widening[i])
+        made.append(
+            Effect(
+                name=one.name,
+                title=one.title,
+                unit=one.unit,
+                value=value(one.contrast, sample.lists),
+                low=found.low,
+                high=found.high,
+                se=found.se,
+                a=one.a,
+                b=one.b,
+                n_clusters=one.n,
+                method=f"no interval: {found.reason}" if found.reason else words,
+                level=one.level,
+                simultaneous=together,
+                no_interval=found.reason,
+            )
+        )
+    return made, widening
+
+
+def distance(sample: Sample, asked: Distance) -> Effect:
+    """A distance with its conservative interval."""
+    low = high = None
+    reason = ""
+    if asked.fewest < FEWEST_QUERIES:
+        reason = _too_few(asked.fewest)
+    else:
+        blocks = resampled_errors(asked.parts, sample.design.group, n_resamples=_DISTANCE_RESAMPLES, seed=sample.seed)
+        norms = np.concatenate([asked.norm(errors) for errors, _ in blocks])
+        error = float(np.quantile(norms, sample.confidence, method="higher")) * asked.widening
+        low, high = distance_interval(asked.value, error, asked.most)
+    words = (
+        f"bootstrap of the distance of resampled errors over queries ({_DISTANCE_RESAMPLES} resamples, seed {sample.seed}); "
+        "covers at least as often as it says"
+    )
+    return Effect(
+        name=asked.name,
+        title=asked.title,
+        unit=asked.unit,
+        value=asked.value,
+        low=low,
+        high=high,
+        se=None,
+        a=asked.a,
+        b=asked.b,
+        n_clusters=asked.n,
+        method=f"no interval: {reason}" if reason else words,
+        no_interval=reason,
+    )
+
+
+def largest_first(effects: Sequence[Effect]) -> list[Effect]:
+    """The largest effect that has an interval first (the largest of all if none has one), the others in their order."""
+    if not effects:
+        return []
+    first = max(effects, key=lambda effect: (effect.low is not None, abs(effect.value)))
+    return [first, *(effect for effect in effects if effect is not first)]
+
+
+def _standard_errors(sample: Sample, asked: Sequence[Asked]) -> tuple[list[float], list[float]]:
+    errors, widening = [], []
+    for one in asked:
+        by_query = float(np.square(influence(one.contrast, sample.lists, sample.design)).sum())
+        added = 0.0
+        if sample.slots is not None and sample.slots.repeated:
+            added = item_variance(one.contrast, sample.lists, sample.design, sample.slots)
+        # Rounding must not make a variance out of queries that are all alike.
+        negligible = by_query <= 1e-24
+        errors.append(0.0 if negligible else float(np.sqrt(by_query + max(added, 0.0))))
+        widening.append(1.0 if negligible else float(np.sqrt(1 + max(added, 0.0) / by_query)))
+    return errors, widening
+
+
+def _ratios(
+    sample: Sample, asked: Sequence[Asked], usable: Sequence[int]
+) -> Iterator[tuple[Sequence[int], NDArray[np.float64]]]:
+    """Studentised errors, some effects at a time; the same draws for all."""
+    step = max(1, _MOST_HELD // max(len(sample.design.group), N_RESAMPLES))
+    for start in range(0, len(usable), step):
+        places = usable[start : start + step]
+        parts = np.stack([influence(asked[i].contrast, sample.lists, sample.design) for i in places], axis=1)
+        yield places, studentised_errors(parts, sample.design.group, seed=sample.seed)
+
+
+def _refused(asked: Asked, error: float) -> Interval:
+    if asked.fewest < FEWEST_QUERIES:
+        # With two queries in a group there is a standard error, though none to build an interval on.
+        return Interval(None, None, error if asked.fewest >= 2 and error > 0 else None, _too_few(asked.fewest))
+    return Interval(None, None, None, "all queries of a group are alike, so that resampling shows no error")
+
+
+def _too_few(n: int) -> str:
+    return f"a group has {n} {'query' if n == 1 else 'queries'}, an interval takes at least {FEWEST_QUERIES}"
+
+
+def _how(sample: Sample, asked: Asked, n_together: int, widening: float) -> str:
+    words = f"bootstrap-t over {asked.n:,} queries ({N_RESAMPLES:,} resamples, seed {sample.seed})"
+    if n_together > 1:
+        words += f", holding at once for {n_together:,} differences (max-t)"
+    if widening > 1:
+        words += f"; two-way variance, queries x items, widens it by {widening - 1:.0%}"
+    elif sample.slots is not None and sample.slots.repeated:
+        words += "; items repeat, but the two-way variance is not above that of queries"
+    if measured := measured_coverage(sample.situation, asked.n):
+        words += f"; at {measured[0]} queries nominal 95% intervals held the truth in {measured[1]:.1%} of simulations"
+    return words

@@ -1,0 +1,209 @@
+"""What a report says of the method of a parity run, in plain text."""
+
+from auditor.audits.parity.findings import LEGAL, MODES, ParityFindings
+
+_TEST = (
+    "Distribution parity, after Khaziev et al. (arXiv:1909.06429, of which only the abstract could be read: the design is "
+    "Auditor's own). Null hypothesis: {null}{strata}. Mode {mode}: {what}; this mode because {reason}. {unit}"
+)
+_UNIT = {
+    "A": "The retrieval graph is frozen: which item is found for which stays as it is, so that items that are found often count "
+    "as the hubs they are. What must be exchangeable are the items of a stratum.",
+    "B": "The results of one query are not independent of each other, and need not be: a list is one unit, and no result is "
+    "counted as an observation of its own.",
+    "C1": "How much each item is shown stays as it is. What must be exchangeable are the items of a stratum.",
+    "C2": "Each query is one unit: its deviation from the target as a whole, and no result is an observation of its own.",
+}
+_NULL = {
+    "A": "the attribute of the results is independent of the attribute of the query",
+    "B": "the attribute of the results is independent of the query's group",
+    "C1": "the attribute of the results is distributed as in the catalog",
+    "C2": "the mean shares of the results are the target shares",
+}
+_P = (
+    "In {exceeding:,} of {n:,} arrangements the statistic reached the observed value: p = {p:.4g}, two-sided{formula}. What "
+    "chance in drawing the arrangements leaves open: {low:.4g} to {high:.4g} (Clopper-Pearson, 99%)."
+)
+_WEIGHTS = {
+    "uniform": "Every result within K counts the same, and every query the same, however long its list.",
+    "rank": "A result counts 1 / log2(1 + rank), scaled so that every query counts the same, however long its list.",
+}
+_SCALES = {
+    "nominal": "nominal (names without order): {levels}",
+    "ordinal": "ordinal, in this order: {levels}",
+    "ita": "individual typology angle in degrees, ITA = arctan((L* - 50) / |b*|) 180 / pi in CIELAB (D65); classes by the "
+    "cut-offs 55, 41, 28, 10 and -30: {levels}",
+}
+_MULTIPLICITY = {
+    True: "{n} further K or attributes are secondary. Their p-values are adjusted together, {how}, so that "
+    "the probability of any false one among them is at most alpha. The primary hypothesis is not adjusted: it was declared.",
+    False: "There is one hypothesis. What else the report shows is descriptive.",
+}
+_DRILL_DOWN = (
+    "In the table of shares by group and level each cell has a p-value for looking closer (normal approximation over queries), "
+    "adjusted over the cells for the false discovery rate (Benjamini and Hochberg)."
+)
+_VERDICT = (
+    "Parity within margin: the whole {confidence:.0%} interval lies within the margin. Disparity detected: p <= {alpha:g} "
+    "otherwise. Inconclusive: neither. Parity is never concluded from a large p-value{margin}."
+)
+_MDE = (
+    "The minimum detectable effect is (z(1 - alpha / 2) + z(power)) times the standard error of the primary effect, with alpha "
+    "{alpha:g} and the power that was asked for: the size that a study of this kind would have missed no oftener than that."
+)
+
+
+def methods(findings: ParityFindings) -> list[tuple[str, str]]:
+    """Heading and text pairs, in the order of the report."""
+    parts = [
+        ("System that was audited", findings.system or "Not stated."),
+        ("Sampling window", findings.sampling_window or "Not stated."),
+        ("Hypotheses and K", _hypotheses(findings)),
+        ("Test", _test(findings)),
+        ("Permutations", _permutations(findings)),
+        ("Multiplicity", _multiplicity(findings)),
+        ("Effects and intervals", _effects(findings)),
+        ("Verdict", _verdict(findings)),
+        ("Scale", _scale(findings)),
+        ("Annotation protocol", _annotation(findings)),
+        ("What was left out", _excluded(findings)),
+        ("Resemblance within lists", _concentration(findings)),
+    ]
+    if findings.power is not None:
+        parts.append(("Power", findings.power.sentence))
+    if findings.sensitivity:
+        parts.append(("Sensitivity", _sensitivity(findings)))
+    return [*parts, ("What this is not", LEGAL)]
+
+
+def _hypotheses(findings: ParityFindings) -> str:
+    lines = [
+        f"Primary, declared before the run in its settings: {findings.attribute}, {_k(findings.k)}"
+        + (f", query groups {', '.join(findings.group_names)}" if findings.mode in ("A", "B") else "")
+        + "."
+    ]
+    if findings.tests:
+        lines.append(
+            "Secondary: " + "; ".join(f"{test.attribute}, {_k(test.k)}" for test in findings.tests) + " (adjusted)."
+        )
+    return "\n".join(lines)
+
+
+def _k(k: int | None) -> str:
+    return "all results" if k is None else f"the first {k:,} results of each query"
+
+
+def _test(findings: ParityFindings) -> str:
+    strata = (
+        f", within strata by {', '.join(findings.strata)} ({findings.n_strata:,} strata)" if findings.strata else ""
+    )
+    told = _TEST.format(
+        null=_NULL[findings.mode],
+        strata=strata,
+        mode=findings.mode,
+        what=MODES[findings.mode],
+        reason=findings.mode_reason,
+        unit=_UNIT[findings.mode],
+    )
+    return f"{told}\n{_WEIGHTS[findings.weights]}"
+
+
+def _permutations(findings: ParityFindings) -> str:
+    test = findings.primary
+    told = test.method if test.method.endswith(".") else f"{test.method}."
+    if test.n_permutations:
+        by_chance = (1 + test.n_exceeding) / (1 + test.n_permutations)
+        told += " " + _P.format(
+            n=test.n_permutations,
+            exceeding=test.n_exceeding,
+            p=test.p_value,
+            formula=", (1 + reached) / (1 + drawn)" if test.p_value == by_chance else "",
+            low=test.p_low,
+            high=test.p_high,
+        )
+    naive = findings.concentration.naive_p
+    if naive is not None:
+        told += (
+            f"\nFor contrast only: a chi-squared test that took every result as independent would have said p = {naive:.2g}. "
+            "It counts results of one query as if each told something new."
+        )
+    return told
+
+
+def _multiplicity(findings: ParityFindings) -> str:
+    how = "by max-T over the same relabellings (Westfall and Young)" if findings.mode == "B" else "after Holm"
+    told = _MULTIPLICITY[bool(findings.tests)].format(n=len(findings.tests), how=how)
+    return f"{told} {_DRILL_DOWN}"
+
+
+def _effects(findings: ParityFindings) -> str:
+    return f"{findings.primary_effect.title}. {findings.primary_effect.method}"
+
+
+def _verdict(findings: ParityFindings) -> str:
+    margin = (
+        f"; the margin is {findings.margin:g} in the unit of the effect"
+        if findings.margin is not None
+        else "; no margin was declared, so that parity could not be concluded"
+    )
+    said = _VERDICT.format(confidence=findings.confidence, alpha=findings.alpha, margin=margin)
+    return f"{said}\n{_MDE.format(alpha=findings.alpha)}"
+
+
+def _scale(findings: ParityFindings) -> str:
+    levels = ", ".join(findings.scale.levels)
+    return f"{findings.attribute}: {_SCALES[findings.scale.kind].format(levels=levels)}."
+
+
+def _annotation(findings: ParityFindings) -> str:
+    said = findings.annotation_protocol or "Not stated."
+    raters = findings.raters
+    if raters is None:
+        return said
+    bounds = "" if raters.low is None or raters.high is None else f" (interval {raters.low:.2f} to {raters.high:.2f})"
+    alpha = "not defined" if raters.alpha is None else f"{raters.alpha:.2f}{bounds}"
+    who = f"{len(raters.raters)} raters" if len(raters.raters) != 1 else "1 rater"
+    return f"{said}\n{who}; Krippendorff's alpha {alpha} on {raters.n_items:,} items. {raters.rule}"
+
+
+def _excluded(findings: ParityFindings) -> str:
+    left = findings.excluded
+    part = f"Of {findings.n_queries_read:,} queries {findings.n_queries:,} take part. "
+    part += (
+        f"{left.slots_without_attribute:,} results within K and {left.items_without_attribute:,} items have no known "
+    )
+    lines = [f"{part}{findings.attribute} and count neither for nor against."]
+    if left.queries_without_known_result:
+        lines.append(
+            f"{left.queries_without_known_result:,} queries have no result whose {findings.attribute} is known."
+        )
+    if left.queries_without_group:
+        lines.append(f"{left.queries_without_group:,} queries have no group.")
+    lines += [f"{reason}: {count:,} results." for reason, count in left.slots_by_reason.items()]
+    by_group = left.slots_without_attribute_by_group
+    if len(by_group) > 1 and left.slots_without_attribute:
+        lines.append("Unknown by query group: " + ", ".join(f"{name} {n:,}" for name, n in by_group.items()) + ".")
+    return "\n".join(lines)
+
+
+def _concentration(findings: ParityFindings) -> str:
+    found = findings.concentration
+    icc = (
+        "Intra-list correlation cannot be estimated here."
+        if found.icc is None
+        else f"Intra-list correlation {found.icc:.3f}, design effect {found.design_effect or 1:.2f}."
+    )
+    return (
+        f"{icc} The results rest on {found.effective_items:,.0f} items in effect (1 / sum of squared shares), and "
+        f"{found.repeated_share:.0%} of them show an item that stands in several lists."
+    )
+
+
+def _sensitivity(findings: ParityFindings) -> str:
+    """One line for each question; its rows share what is said of them."""
+    lines: dict[tuple[str, str], list[str]] = {}
+    for row in findings.sensitivity:
+        lines.setdefault((row.kind, row.detail), []).append(f"{row.name} ({row.verdict})")
+    return "\n".join(
+        f"{kind[:1].upper()}{kind[1:]}: {', '.join(names)}; {detail}." for (kind, detail), names in lines.items()
+    )

@@ -1,0 +1,274 @@
+"""From results and lists to the rows of the tables that pictures and people look at."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.audits.parity.contrasts import Contrast, Design, influence
+from auditor.audits.parity.data import MISSING, Results, slot_weights
+from auditor.audits.parity.subject import Subject
+from auditor.stats.multiplicity import bh_adjusted
+
+#: Ranks beyond this are not drawn; rows of tones and of slots that are kept (ours).
+MOST_RANKS, MOST_TONES, MOST_SLOTS, MOST_QUERIES = 100, 20_000, 200_000, 200
+_NULL_ROWS = 9_999
+
+
+@dataclass(frozen=True)
+class Score:
+    """One number of every query, for tables and pictures.
+
+    Attributes
+    ----------
+    values : ndarray of float64, shape (n,)
+    expected : ndarray of float64, shape (n,), or float
+        The mean over all queries, or each query's target.
+    unit : str
+        In words.
+    """
+
+    values: NDArray[np.float64]
+    expected: NDArray[np.float64] | float
+    unit: str
+
+    @property
+    def deviation(self) -> NDArray[np.float64]:
+        """Values less what they are expected to be."""
+        found: NDArray[np.float64] = self.values - self.expected
+        return found
+
+
+def score(subject: Subject, level: str | None) -> Score:
+    """Degrees, the mean level, or the share of one level.
+
+    Parameters
+    ----------
+    level : str or None
+        Level of the primary effect; counts on a nominal scale, where the first level stands in for none.
+    """
+    scale, found, target = subject.attribute.scale, subject.lists, subject.target
+    if scale.kind == "ita":
+        assert found.values is not None, "degrees are there on an ITA scale"
+        of_target = found.values.mean() if subject.target_mean is None else subject.target_mean
+        return Score(found.values, float(of_target), "degrees ITA")
+    if scale.kind == "ordinal":
+        weights, unit = np.arange(1.0, len(scale.levels) + 1), "mean level, from 1"
+    else:
+        place = scale.levels.index(level) if level in scale.levels else 0
+        weights, unit = np.eye(len(scale.levels))[place], f"share of {scale.levels[place]}"
+    values = found.shares @ weights
+    return Score(values, float(values.mean()) if target is None else target @ weights, unit)
+
+
+def query_rows(results: Results, subject: Subject, of_queries: Score) -> list[dict[str, Any]]:
+    """Rows of the table of queries, in the order of the files."""
+    found = subject.lists
+    deviation = of_queries.deviation
+    place = np.empty(len(deviation), dtype=np.int64)
+    place[np.argsort(-np.abs(deviation), kind="stable")] = np.arange(1, len(deviation) + 1)
+    strata = results.stratum_names
+    columns: dict[str, Sequence[Any]] = {
+        "query_id": [results.query_ids[query] for query in found.queries],
+        "group": [subject.group_names[group] for group in subject.group],
+        "stratum": [strata[s] if s < len(strata) else "" for s in subject.stratum],
+        "n_slots": found.size.tolist(),
+        "n_known": found.known.tolist(),
+        "value": of_queries.values.tolist(),
+        "deviation": deviation.tolist(),
+        "place": place.tolist(),
+    }
+    columns |= {f"level_{number}": column.tolist() for number, column in enumerate(found.shares.T, 1)}
+    if subject.target is not None:
+        columns |= {f"target_{number}": column.tolist() for number, column in enumerate(subject.target.T, 1)}
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def null_rows(values: NDArray[np.float64]) -> list[dict[str, Any]]:
+    """Values of the statistic under random relabellings."""
+    return [{"value": value} for value in values[:_NULL_ROWS].tolist()]
+
+
+def cell_rows(subject: Subject, *, confidence: float) -> list[dict[str, Any]]:
+    """Observed and expected share of each level in each group.
+
+    Intervals and p-values are normal, with HC2 errors over queries; the p-values are for looking closer (drill-down) and
+    adjusted over all cells after Benjamini and Hochberg.
+    """
+    found, levels = subject.lists, subject.attribute.scale.levels
+    n, n_groups = len(found.queries), len(subject.group_names)
+    if subject.target is None and n_groups < 2:
+        return []  # a target in degrees says nothing of shares
+    if subject.target is not None:
+        # Every query is compared with its own target.
+        design = Design(np.zeros(n, np.int16), 1, np.zeros(n, np.int32))
+        observed, expected = found.shares.mean(axis=0)[None, :], subject.target.mean(axis=0)[None, :]
+        errors = (found.shares - subject.target).std(axis=0, ddof=1)[None, :] / math.sqrt(n) if n > 1 else None
+    else:
+        design = Design(subject.group, n_groups, subject.stratum)
+        sums = np.stack([found.shares[subject.group == g].sum(axis=0) for g in range(n_groups)])
+        observed, expected = sums / design.sizes[:, None], design.expected(found.shares)
+        errors = _errors(subject, design)
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    rows: list[dict[str, Any]] = []
+    for g, name in enumerate(subject.group_names):
+        enough = errors is not None and design.sizes[g if subject.target is None else 0] >= 10
+        for c, level in enumerate(levels):
+            deviation = round(float(observed[g, c] - expected[g, c]), 12)  # no dust of rounding
+            error = float(errors[g, c]) if errors is not None and enough else None
+            reach = None if error is None else z * error
+            rows.append(
+                {
+                    "attribute": subject.attribute.name,
+                    "k": found.k,
+                    "group": name,
+                    "level": level,
+                    "observed": float(observed[g, c]),
+                    "expected": float(expected[g, c]),
+                    "deviation": deviation,
+                    "low": None if reach is None else max(-1.0, deviation - reach),
+                    "high": None if reach is None else min(1.0, deviation + reach),
+                    "p_value": math.erfc(abs(deviation / error) / math.sqrt(2)) if error else None,
+                }
+            )
+    tested = [row for row in rows if row["p_value"] is not None]
+    for row, adjusted in zip(tested, bh_adjusted([row["p_value"] for row in tested]).tolist(), strict=True):
+        row["adjusted_p"] = adjusted
+    return rows
+
+
+def _errors(subject: Subject, design: Design) -> NDArray[np.float64]:
+    """Standard error of every cell's deviation, shape (n_groups, n_levels)."""
+    levels = len(subject.attribute.scale.levels)
+    errors = np.zeros((len(subject.group_names), levels))
+    for g in range(len(errors)):
+        weights = design.deviation(g)
+        for c in range(levels):
+            parts = influence(Contrast(weights, np.eye(levels)[[c]]), subject.lists, design)
+            errors[g, c] = math.sqrt(float(np.square(parts).sum()))
+    return errors
+
+
+def profile_rows(results: Results, subject: Subject, *, confidence: float) -> list[dict[str, Any]]:
+    """Share of each level, or mean degrees, at every rank by group; a query gives one result to a rank."""
+    slot = counted(results, subject)
+    slot = slot[results.rank[slot] <= MOST_RANKS]
+    group, rank = _group_of_slots(results, subject)[slot], results.rank[slot]
+    n_groups, n_ranks = len(subject.group_names), MOST_RANKS + 1
+    cell = group * np.intp(n_ranks) + rank
+    n = np.bincount(cell, minlength=n_groups * n_ranks)
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    rows: list[dict[str, Any]] = []
+    if subject.attribute.value is not None:
+        degrees = subject.attribute.value[results.item[slot]]
+        sums = np.bincount(cell, weights=degrees, minlength=len(n))
+        squares = np.bincount(cell, weights=np.square(degrees), minlength=len(n))
+        for at in np.flatnonzero(n).tolist():
+            mean = sums[at] / n[at]
+            variance = max(0.0, squares[at] / n[at] - mean**2) * n[at] / max(1, n[at] - 1)
+            reach = z * math.sqrt(variance / n[at]) if n[at] > 1 else None
+            rows.append(
+                _profile_row(subject, at, n_ranks, None, None, float(mean), n[at])
+                | {"low": None if reach is None else mean - reach, "high": None if reach is None else mean + reach}
+            )
+        return rows
+    level = subject.attribute.level[results.item[slot]]
+    for c, name in enumerate(subject.attribute.scale.levels):
+        shown = np.bincount(cell[level == c], minlength=len(n))
+        for at in np.flatnonzero(n).tolist():
+            low, high = wilson(int(shown[at]), int(n[at]), z)
+            share = float(shown[at] / n[at])
+            rows.append(_profile_row(subject, at, n_ranks, name, share, None, n[at]) | {"low": low, "high": high})
+    return rows
+
+
+def _profile_row(
+    subject: Subject, at: int, n_ranks: int, level: str | None, share: float | None, value: float | None, n: int
+) -> dict[str, Any]:
+    group, rank = subject.group_names[at // n_ranks], int(at % n_ranks)
+    return {"group": group, "rank": rank, "level": level, "share": share, "value": value, "n": int(n)}
+
+
+def wilson(hits: int, n: int, z: float) -> tuple[float, float]:
+    """Wilson's interval of a share (E. B. Wilson, Journal of the American Statistical Association 22, 1927)."""
+    share, extra = hits / n, z**2 / n
+    middle = (share + extra / 2) / (1 + extra)
+    reach = z / (1 + extra) * math.sqrt(share * (1 - share) / n + extra / (4 * n))
+    return max(0.0, middle - reach), min(1.0, middle + reach)
+
+
+def tone_rows(results: Results, subject: Subject, *, seed: int) -> list[dict[str, Any]]:
+    """Degrees of the results by group, for a picture of their distributions; a sample where there are many."""
+    if subject.attribute.value is None:
+        return []
+    slot = counted(results, subject)
+    if len(slot) > MOST_TONES:
+        slot = np.sort(np.random.default_rng(np.random.SeedSequence(seed)).choice(slot, MOST_TONES, replace=False))
+    weight = slot_weights(results, subject.lists.k, rank_aware=subject.lists.rank_aware)[slot]
+    known = np.bincount(results.query[slot], weights=weight, minlength=results.n_queries)
+    weight = weight / known[results.query[slot]]
+    group, value = _group_of_slots(results, subject)[slot], subject.attribute.value[results.item[slot]]
+    return [
+        {"group": subject.group_names[g], "value": v, "weight": w}
+        for g, v, w in zip(group.tolist(), value.tolist(), weight.tolist(), strict=True)
+    ]
+
+
+def slot_rows(results: Results, subject: Subject, deviation: NDArray[np.float64]) -> list[dict[str, Any]]:
+    """Results within K, also those whose attribute is missing; of the furthest queries only where there are many."""
+    shown = np.zeros(results.n_queries, dtype=np.bool_)
+    shown[subject.lists.queries] = True
+    inside = slot_weights(results, subject.lists.k, rank_aware=False) > 0
+    if np.count_nonzero(inside & shown[results.query]) > MOST_SLOTS:
+        furthest = np.argsort(-np.abs(deviation), kind="stable")[:MOST_QUERIES]
+        shown[:] = False
+        shown[subject.lists.queries[furthest]] = True
+    slots = np.flatnonzero(inside & shown[results.query])[:MOST_SLOTS]
+    groups, levels = _group_of_slots(results, subject), subject.attribute.scale.levels
+    degrees = subject.attribute.value
+    rows = []
+    for slot in slots.tolist():
+        item = int(results.item[slot])
+        level = int(subject.attribute.level[item])
+        rows.append(
+            {
+                "query_id": results.query_ids[results.query[slot]],
+                "group": subject.group_names[groups[slot]],
+                "rank": int(results.rank[slot]),
+                "item_id": results.item_ids[item],
+                "level": None if level == MISSING else levels[level],
+                "value": None if degrees is None or math.isnan(degrees[item]) else float(degrees[item]),
+                "image": results.images.get(item),
+            }
+        )
+    return rows
+
+
+def counted(results: Results, subject: Subject) -> NDArray[np.intp]:
+    """Slots that count: within K, of known attribute, of queries that take part."""
+    part = np.zeros(results.n_queries, dtype=np.bool_)
+    part[subject.lists.queries] = True
+    weight = slot_weights(results, subject.lists.k, rank_aware=subject.lists.rank_aware)
+    known = subject.attribute.level[results.item] != MISSING
+    return np.flatnonzero(part[results.query] & known & (weight > 0))
+
+
+def _group_of_slots(results: Results, subject: Subject) -> NDArray[np.intp]:
+    """Group of every slot's query, shape (n_slots,); 0 for queries that take no part."""
+    group = np.zeros(results.n_queries, dtype=np.intp)
+    group[subject.lists.queries] = subject.group
+    return group[results.query]
+
+
+def missing_by_group(results: Results, subject: Subject) -> Mapping[str, int]:
+    """Results within K whose attribute is missing, by group of the query."""
+    part = np.zeros(results.n_queries, dtype=np.bool_)
+    part[subject.lists.queries] = True
+    inside = slot_weights(results, subject.lists.k, rank_aware=False) > 0
+    missing = part[results.query] & inside & (subject.attribute.level[results.item] == MISSING)
+    counts = np.bincount(_group_of_slots(results, subject)[missing], minlength=len(subject.group_names))
+    return dict(zip(subject.group_names, counts.tolist(), strict=True))

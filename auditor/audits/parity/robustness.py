@@ -1,0 +1,183 @@
+"""How far the answer of a run holds: the reruns that the sensitivity analyses ask for.
+
+A rerun takes fewer permutations than the test itself, and a normal interval around the primary effect, as many standard
+errors wide as that of the run and with errors over queries widened as there (ours). What stands beside the rows is a rerun
+of the unchanged results, so that like is compared with like.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.audits import Context
+from auditor.audits.parity.annotation import UNSURE, Annotations
+from auditor.audits.parity.contrasts import influence
+from auditor.audits.parity.data import MISSING, Results
+from auditor.audits.parity.findings import EffectInfo, SensitivityInfo
+from auditor.audits.parity.hypotheses import Tester
+from auditor.audits.parity.sensitivity import sensitivity
+from auditor.audits.parity.sensitivity_question import Answer, Looked, Question, Rerun, look
+from auditor.audits.parity.stages import Stages
+from auditor.audits.parity.subject import Subject, subject
+from auditor.errors import InputError
+
+#: Permutations of a rerun, unless alpha asks for more; a p-value at alpha then rests on 20 of them (ours).
+_PERMUTATIONS, _EXCEEDING = 999, 20
+#: Reruns with other raters' labels, and results from which on there are fewer (ours).
+_MOST_RERUNS, _FEWEST_RERUNS, _MANY_SLOTS = 100, 20, 20_000
+#: As many reruns do bounds, tipping point and leaving out queries take together, more or less.
+_USUAL_RERUNS = 30
+
+
+def analyse(
+    tester: Tester,
+    primary: Subject,
+    effect: EffectInfo,
+    annotations: Annotations | None,
+    context: Context,
+    stages: Stages,
+) -> list[SensitivityInfo]:
+    """All sensitivity analyses that the data allow, for the declared hypothesis.
+
+    Parameters
+    ----------
+    effect : EffectInfo
+        The primary one.
+    annotations : Annotations or None
+        What raters said, for drawing labels again from their confusions.
+    context : Context
+    stages : Stages
+        Keeps every rerun: they come in the same order in a resumed run.
+
+    Raises
+    ------
+    Cancelled
+        If a person asked for it.
+    """
+    name = primary.attribute.name
+    question = Question(
+        results=tester.results,
+        attribute=name,
+        subject_of=lambda results: subject(
+            tester.spec, results, tester.mode, results.attributes[name], primary.lists.k
+        ),
+        effect=effect.name,
+        a=effect.a,
+        b=effect.b,
+        level=effect.level,
+        moving_groups=tester.mode == "A",
+        moving_target=tester.mode == "C1",
+    )
+    rerun = _kept(_rerun(tester, question, effect), context, stages)
+    as_it_is = rerun(tester.results)
+    rows = sensitivity(
+        question,
+        rerun,
+        as_it_is.state,
+        ratings=None if annotations is None else _ratings(annotations, tester.results),
+        n_reruns=_n_reruns(tester.results),
+        seed=tester.seed,
+        cancelled=context.cancelled,
+    )
+    base = SensitivityInfo(
+        kind="as it is",
+        name="nothing changed",
+        effect=as_it_is.effect,
+        p_value=as_it_is.p_value,
+        verdict=as_it_is.state,
+        detail=f"rerun with {_permutations(tester):,} permutations, as in the rows below",
+    )
+    by_rater = [] if annotations is None else _rater_by_rater(annotations, tester.results, name, rerun)
+    return [base, *(SensitivityInfo.model_validate(row._asdict()) for row in rows), *by_rater]
+
+
+def _rater_by_rater(annotations: Annotations, results: Results, name: str, rerun: Rerun) -> list[SensitivityInfo]:
+    """The test again with the labels of each rater alone; nothing where one person annotated."""
+    if len(annotations.raters) < 2:
+        return []
+    rows = []
+    for rater, attribute in annotations.aligned(results.item_ids).attributes(name).items():
+        told = f"{int((attribute.level != MISSING).sum()):,} items labelled by this rater"
+        row = SensitivityInfo(
+            kind="rater",
+            name=f"labels of {rater} alone",
+            effect=None,
+            p_value=None,
+            verdict="inconclusive",
+            detail=told,
+        )
+        try:
+            answer = rerun(replace(results, attributes={**results.attributes, name: attribute}))
+        except InputError as error:
+            rows.append(row.model_copy(update={"detail": f"{told}; they cannot be tested alone: {error}"}))
+            continue
+        found = {"effect": answer.effect, "p_value": answer.p_value, "verdict": answer.state}
+        rows.append(row.model_copy(update=found))
+    return rows
+
+
+def usual_permutations(tester: Tester, *, several_raters: bool) -> int:
+    """Permutations of all reruns together as they usually come out, for telling how long a run takes."""
+    reruns = _USUAL_RERUNS + (_n_reruns(tester.results) if several_raters else 0)
+    return reruns * _permutations(tester) if tester.spec.sensitivity else 0
+
+
+def _permutations(tester: Tester) -> int:
+    return min(tester.spec.permutations, max(_PERMUTATIONS, round(_EXCEEDING / tester.spec.alpha)))
+
+
+def _n_reruns(results: Results) -> int:
+    return max(_FEWEST_RERUNS, min(_MOST_RERUNS, _MOST_RERUNS * _MANY_SLOTS // max(len(results.item), 1)))
+
+
+def _rerun(tester: Tester, question: Question, effect: EffectInfo) -> Rerun:
+    fewer = tester.spec.model_copy(update={"permutations": _permutations(tester)})
+    reach = _reach(question, effect)
+    margin = tester.spec.margin
+
+    def rerun(results: Results) -> Answer:
+        looked = look(question, results)
+        test = replace(tester, spec=fewer, results=results).test(looked.subject, None, tester.declared())
+        value = looked.value
+        low = high = None
+        if reach is not None:
+            off = reach * _error(looked)
+            low, high = value - off, value + off
+        inside = margin is not None and low is not None and high is not None and -margin < low and high < margin
+        detected = "disparity detected" if test.p_value <= tester.spec.alpha else "inconclusive"
+        return Answer(value, low, high, test.p_value, "parity within margin" if inside else detected)
+
+    return rerun
+
+
+def _reach(question: Question, effect: EffectInfo) -> float | None:
+    """Half the width of the run's interval in standard errors over queries; None where it has no interval."""
+    if effect.low is None or effect.high is None:
+        return None
+    error = _error(look(question))
+    return (effect.high - effect.low) / 2 / error if error > 0 else None
+
+
+def _error(looked: Looked) -> float:
+    """HC2 standard error over queries."""
+    return float(np.sqrt(np.square(influence(looked.contrast, looked.subject.lists, looked.design)).sum()))
+
+
+def _kept(rerun: Rerun, context: Context, stages: Stages) -> Rerun:
+    """Reruns by number, told and flushed."""
+    done = 0
+
+    def numbered(results: Results) -> Answer:
+        nonlocal done
+        done += 1
+        context.progress(done, None, "Asking how far the answer holds")
+        return stages.once(f"rerun {done}", Answer, lambda: rerun(results))
+
+    return numbered
+
+
+def _ratings(annotations: Annotations, results: Results) -> NDArray[np.int64]:
+    """Levels that raters gave to the items, shape (n_items, n_raters)."""
+    said = annotations.aligned(results.item_ids).said.T.astype(np.int64)
+    return np.where(said == UNSURE, MISSING, said)

@@ -1,0 +1,376 @@
+"""How far the answer holds: worst cases for missing labels, other raters, changed labels, each query left out.
+
+References
+----------
+[1] C. F. Manski, "Anatomy of the selection problem", Journal of Human Resources 24 (1989) 343-360; J. L. Horowitz,
+    C. F. Manski, "Nonparametric analysis of randomized experiments with missing covariate and outcome data", Journal of
+    the American Statistical Association 95 (2000) 77-84: bounds without assumptions on what is missing.
+[2] R. D. Cook, S. Weisberg, Residuals and Influence in Regression (1982), section 2.2: a fit without one observation.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from auditor.audits.parity.contrasts import Contrast, influence
+from auditor.audits.parity.data import MISSING, Results, slot_weights
+from auditor.audits.parity.sensitivity_labels import (
+    Resampled,
+    TippingPoint,
+    confusion_between,
+    confusion_resampling,
+    tipping_point,
+)
+from auditor.audits.parity.sensitivity_question import (
+    Answer,
+    Looked,
+    Question,
+    Rerun,
+    Row,
+    answered,
+    contributions,
+    look,
+    relabelled,
+    without_queries,
+)
+from auditor.audits.parity.subject import own_group
+from auditor.errors import Cancelled
+
+__all__ = [
+    "Answer",
+    "LeftOut",
+    "MissingBounds",
+    "Question",
+    "Rerun",
+    "Resampled",
+    "Row",
+    "TippingPoint",
+    "confusion_between",
+    "confusion_resampling",
+    "leave_one_query_out",
+    "missing_bounds",
+    "sensitivity",
+    "tipping_point",
+]
+
+#: Degrees assumed at the ends for missing ones unless told: all that the individual typology angle can be.
+ITA_BOUNDS = (-90.0, 90.0)
+#: Queries on each side whose leaving out is answered by a rerun (ours).
+MOST_INFLUENTIAL = 3
+_TILT = 1e-9
+
+
+@dataclass(frozen=True)
+class MissingBounds:
+    """The effect if missing labels were whatever makes it smallest, or largest [1].
+
+    Attributes
+    ----------
+    low, high : float
+        Bounds of the effect.
+    exact : bool
+        Whether no assignment of labels goes beyond them. Otherwise they are reached by an assignment, and another one might
+        go a little further.
+    low_answer, high_answer : Answer
+        What the test says there.
+    n_items, n_slots : int
+        Missing labels within K, and slots that show them.
+    method : str
+    """
+
+    low: float
+    high: float
+    exact: bool
+    low_answer: Answer
+    high_answer: Answer
+    n_items: int
+    n_slots: int
+    method: str
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """The answer without each query in turn.
+
+    Attributes
+    ----------
+    effect_low, effect_high : float
+        Range of the effect over all queries left out, from the closed form.
+    exact : bool
+        Whether the closed form is; else to first order (mid-ranks move a little with every query).
+    effects : ndarray of float64, shape (n,)
+        Effect without each query of the lists.
+    queries : ndarray of int32, shape (n,)
+        Their numbers.
+    answers : tuple of (str, Answer)
+        Ids of the most influential queries, those whose leaving out lowers the effect most first, with what the test says.
+    p_low, p_high : float
+        Range of p over those reruns.
+    states : tuple of str
+        Verdicts that occur among them.
+    """
+
+    effect_low: float
+    effect_high: float
+    exact: bool
+    effects: NDArray[np.float64]
+    queries: NDArray[np.int32]
+    answers: tuple[tuple[str, Answer], ...]
+    p_low: float
+    p_high: float
+    states: tuple[str, ...]
+
+
+def missing_bounds(
+    question: Question, rerun: Rerun, *, bounds: tuple[float, float] = ITA_BOUNDS
+) -> MissingBounds | None:
+    """Worst cases for missing labels; None if none is missing within K.
+
+    The effect is a sum over items, so the worst label of each missing item is found on its own: the one with the largest,
+    or smallest, contribution. An item keeps one label in all lists. That is exact for shares and degrees; mid-ranks are
+    themselves estimated, so there the labels are the worst to first order. Queries without a single known label join with
+    what is assumed of theirs. In mode A queries whose own label is missing stay out, since they have no group; in mode C1
+    a label counts in the catalog's share as well.
+
+    Parameters
+    ----------
+    question : Question
+    rerun : callable
+        From results to their `Answer`.
+    bounds : pair of float
+        On an ITA scale, least and largest degrees that are assumed.
+    """
+    question = _with_known_groups(question)
+    results, labels = question.results, question.labels
+    missing = labels.level == MISSING
+    if not missing[results.item].any():
+        return None
+    # Lists of all queries, as they are once every label is known: any label will do for finding them.
+    every = look(question, _filled(question, np.zeros(results.n_items, dtype=np.intp), bounds))
+    lists = every.subject.lists
+    within = slot_weights(results, lists.k, rank_aware=False) > 0
+    slots = missing[results.item] & within & np.isin(results.query, lists.queries)
+    if not slots.any():
+        return None
+    if question.effect == "mid-rank difference" and not question.against_target:
+        every = Looked(every.subject, every.design, _with_scores(every, look(question)), every.offset)
+    shown = contributions(question, every, results, np.ones(results.n_items, dtype=np.bool_))
+    if labels.value is not None and question.effect == "mean difference":
+        shown = shown * np.array(bounds)[None, :]
+    least, largest = (_filled(question, pick, bounds) for pick in (shown.argmin(axis=1), shown.argmax(axis=1)))
+    fixed_scores = question.against_target and not question.moving_target
+    exact = question.effect != "mid-rank difference" or fixed_scores
+    return MissingBounds(
+        low=look(question, least).value,
+        high=look(question, largest).value,
+        exact=exact,
+        low_answer=answered(rerun, least),
+        high_answer=answered(rerun, largest),
+        n_items=int(np.unique(results.item[slots]).size),
+        n_slots=int(slots.sum()),
+        method="every missing item takes the label that makes the effect smallest, then largest"
+        + ("" if exact else "; to first order, so that another assignment might go a little further"),
+    )
+
+
+def leave_one_query_out(
+    question: Question, rerun: Rerun, *, most: int = MOST_INFLUENTIAL, cancelled: Callable[[], bool] | None = None
+) -> LeftOut:
+    """Range of the effect without each query, in closed form [2]; the most influential ones are answered by reruns.
+
+    Parameters
+    ----------
+    question : Question
+    rerun : callable
+        From results to their `Answer`.
+    most : int
+        Queries that are rerun without, on each side.
+    cancelled : callable, optional
+        Asked between reruns.
+
+    Raises
+    ------
+    Cancelled
+        If `cancelled` says so.
+    """
+    looked = look(question)
+    lists, y = looked.subject.lists, looked.numbers
+    n = len(y)
+    exact = looked.contrast.movers is None and not question.moving_target
+    if question.against_target:
+        effects = (y.sum() - y) / max(n - 1, 1) - looked.offset
+    else:
+        # The least-squares effect without query i differs by weight_i error_i / (1 - leverage_i) [2].
+        effects = looked.value - influence(looked.contrast, lists, looked.design) * looked.design.scale
+    order = np.argsort(effects, kind="stable")
+    ends = list(dict.fromkeys([*order[:most].tolist(), *order[::-1][:most].tolist()]))
+    answers = []
+    for place in ends:
+        if cancelled is not None and cancelled():
+            raise Cancelled("The reruns were cancelled.")
+        query = int(lists.queries[place])
+        dropped = np.arange(question.results.n_queries) == query
+        answers.append((question.results.query_ids[query], answered(rerun, without_queries(question.results, dropped))))
+    p = [answer.p_value for _, answer in answers if np.isfinite(answer.p_value)]
+    return LeftOut(
+        effect_low=float(effects.min()),
+        effect_high=float(effects.max()),
+        exact=exact,
+        effects=effects,
+        queries=lists.queries,
+        answers=tuple(answers),
+        p_low=min(p, default=float("nan")),
+        p_high=max(p, default=float("nan")),
+        states=tuple(sorted({answer.state for _, answer in answers})),
+    )
+
+
+def sensitivity(
+    question: Question,
+    rerun: Rerun,
+    state: str,
+    *,
+    ratings: ArrayLike | None = None,
+    confusion: ArrayLike | None = None,
+    sd_degrees: float | None = None,
+    n_reruns: int = 100,
+    seed: int = 0,
+    cancelled: Callable[[], bool] | None = None,
+) -> list[Row]:
+    """All analyses that the data allow, as rows for people.
+
+    Parameters
+    ----------
+    question : Question
+    rerun : callable
+        From results to their `Answer`; fewer permutations than in the main test keep this quick.
+    state : str
+        The verdict as it stands, from the same number of permutations as in `rerun`.
+    ratings : array_like of whole numbers, shape (n_items, n_raters), optional
+        Levels that raters gave, `MISSING` where none: labels are drawn again from the confusions between raters.
+    confusion : array_like of shape (n_levels, n_levels), optional
+        Declared confusions instead.
+    sd_degrees : float, optional
+        Declared standard deviation of a measurement, on an ITA scale.
+    n_reruns, seed, cancelled
+        As in `confusion_resampling`.
+
+    Raises
+    ------
+    Cancelled
+        If `cancelled` says so.
+    """
+    rows = _missing_rows(missing_bounds(question, rerun))
+    source = "declared"
+    if ratings is not None and confusion is None and question.labels.value is None:
+        given = np.asarray(ratings)
+        if ((given != MISSING).sum(axis=1) > 1).any():
+            confusion, source = confusion_between(given, len(question.labels.scale.levels)), "between the raters"
+    if confusion is not None or sd_degrees is not None:
+        found = confusion_resampling(
+            question,
+            rerun,
+            confusion=confusion,
+            sd_degrees=sd_degrees,
+            source=source,
+            n_reruns=n_reruns,
+            seed=seed,
+            cancelled=cancelled,
+        )
+        rows += _resampled_rows(found)
+    rows.append(_tipping_row(tipping_point(question, rerun, state, cancelled=cancelled)))
+    return [*rows, *_left_out_rows(leave_one_query_out(question, rerun, cancelled=cancelled))]
+
+
+def _with_known_groups(question: Question) -> Question:
+    if not question.moving_groups:
+        return question
+    groupless = own_group(question.results, "A", question.labels) == MISSING
+    return replace(question, results=without_queries(question.results, groupless)) if groupless.any() else question
+
+
+def _filled(question: Question, pick: NDArray[np.intp], bounds: tuple[float, float]) -> Results:
+    """Results in which every missing label is the one picked: a level, or in degrees one of the bounds."""
+    labels = question.labels
+    missing = labels.level == MISSING
+    if labels.value is not None:
+        ends = np.array(bounds)
+        value = np.where(missing, ends[np.minimum(pick, 1)], labels.value)
+        return relabelled(question.results, question.attribute, labels.level, value)
+    level = np.where(missing, pick, labels.level).astype(np.int16)
+    return relabelled(question.results, question.attribute, level)
+
+
+def _with_scores(every: Looked, known: Looked) -> Contrast:
+    """Weights of all queries, scores from the labels that are known; where those tie, a higher level counts as higher."""
+    assert known.contrast.scores is not None, "mid-ranks are scores of levels"
+    tilt = _TILT * np.arange(known.contrast.scores.shape[1])
+    return Contrast(every.contrast.weights, known.contrast.scores + tilt)
+
+
+def _missing_rows(found: MissingBounds | None) -> list[Row]:
+    if found is None:
+        return []
+    about = f"{found.n_items:,} items without a label in {found.n_slots:,} slots; {found.method}"
+    return [
+        Row("missing labels", name, effect, _number(answer.p_value), answer.state, about)
+        for name, effect, answer in (
+            ("smallest effect", found.low, found.low_answer),
+            ("largest effect", found.high, found.high_answer),
+        )
+    ]
+
+
+def _resampled_rows(found: Resampled) -> list[Row]:
+    states = ", ".join(f"{state} {share:.0%}" for state, share in found.states.items())
+    about = (
+        f"{found.n_reruns:,} reruns with labels drawn from confusions {found.source}, {found.changed:.0%} of labels changed; "
+        f"{states}"
+    )
+    names = ("2.5% of the effects", "median", "97.5% of the effects")
+    most = next(iter(found.states), "")
+    return [
+        Row("raters", name, _number(effect), _number(found.p_quantiles[1]) if name == "median" else None, most, about)
+        for name, effect in zip(names, found.effect_quantiles, strict=True)
+    ]
+
+
+def _tipping_row(found: TippingPoint) -> Row:
+    if found.n_flips is None or found.answer is None:
+        about = (
+            f"no change of labels {found.direction} that was tried turns the verdict; the test may rest on more differences "
+            "than the primary one"
+        )
+        return Row("tipping point", "none found", None, None, found.before, about)
+    labels = "1 changed label turns" if found.n_flips == 1 else f"{found.n_flips:,} changed labels turn"
+    bound = "" if found.exact else "; an upper bound: labels were chosen one by one by their influence"
+    first = ", ".join(
+        f"{item} from {old} to {new}" for item, (old, new) in list(zip(found.item_ids, found.from_to, strict=True))[:5]
+    )
+    more = f" and {found.n_flips - 5:,} more" if found.n_flips > 5 else ""
+    return Row(
+        "tipping point",
+        f"{labels} the verdict",
+        _number(found.answer.effect),
+        _number(found.answer.p_value),
+        found.after,
+        f"of {found.n_labels:,} known labels, {found.direction}{bound}: {first}{more}",
+    )
+
+
+def _left_out_rows(found: LeftOut) -> list[Row]:
+    about = (
+        f"over all {len(found.effects):,} queries left out in turn the effect lies between {found.effect_low:.4g} and "
+        f"{found.effect_high:.4g}{'' if found.exact else ' to first order'}; without the most influential ones p lies between "
+        f"{found.p_low:.3g} and {found.p_high:.3g}"
+    )
+    return [
+        Row("query left out", name, _number(answer.effect), _number(answer.p_value), answer.state, about)
+        for name, answer in found.answers
+    ]
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,175 @@
+"""What a parity run tests: the mode that the inputs allow, and the lists, groups and targets of that mode."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.audits.parity.data import MISSING, Attribute, Lists, Results, lists, slot_weights
+from auditor.audits.parity.findings import Mode
+from auditor.audits.parity.spec import ParitySpec
+from auditor.errors import InputError
+
+#: Group of every query where there are no groups.
+ALL = "all queries"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The lists that take part in one hypothesis, with what they are compared by.
+
+    Attributes
+    ----------
+    lists : Lists
+        Only queries that take part.
+    group : ndarray of int16, shape (n,)
+        From 0 to len(group_names) - 1; zeros where there are no groups.
+    group_names : tuple of str
+        Groups that have queries.
+    stratum : ndarray of int32, shape (n,)
+        Stratum of each query.
+    target : ndarray of float64, shape (n, n_levels), or None
+        Expected shares of each query's list, in modes C1 and C2.
+    target_mean : float or None
+        Expected mean in degrees, in modes C1 and C2.
+    """
+
+    attribute: Attribute
+    lists: Lists
+    group: NDArray[np.int16]
+    group_names: tuple[str, ...]
+    stratum: NDArray[np.int32]
+    target: NDArray[np.float64] | None = None
+    target_mean: float | None = None
+
+
+def resolve(spec: ParitySpec, results: Results) -> tuple[Mode, str]:
+    """The mode, and why it is this one.
+
+    Raises
+    ------
+    InputError
+        If the inputs do not allow the mode asked for, or none at all.
+    """
+    possible = _possible(results)
+    if spec.mode != "auto":
+        if possible[spec.mode]:
+            raise InputError(f"Mode {spec.mode} is not possible: {possible[spec.mode]}", column="mode", value=spec.mode)
+        return spec.mode, "it was asked for"
+    order: tuple[tuple[Mode, str], ...] = (
+        ("B", "queries have groups"),
+        ("C2", "queries have no groups and target shares were given"),
+        ("A", "every query is an item of the catalog and no group column was given"),
+        ("C1", "queries have no groups and a catalog was given"),
+    )
+    for mode, reason in order:
+        if not possible[mode]:
+            return mode, reason
+    raise InputError(
+        "There is nothing to compare the results with",
+        fix="Name the column of query groups, or add an annotated catalog or a table of target shares.",
+    )
+
+
+def _possible(results: Results) -> dict[str, str]:
+    """What stands against each mode; empty where nothing does."""
+    n_groups = len(np.unique(results.query_group[results.query_group != MISSING]))
+    of_catalog = results.query_item != MISSING
+    catalog = "" if results.in_catalog.any() else "there is no catalog."
+    inside = of_catalog.all() and bool(results.in_catalog[results.query_item[of_catalog]].all())
+    outside = int((~of_catalog).sum())
+    return {
+        "A": catalog or ("" if inside else f"{outside:,} queries are no items of the catalog."),
+        "B": "" if n_groups >= 2 else f"queries have {n_groups} groups, at least two are needed.",
+        "C1": catalog,
+        "C2": "" if results.shares is not None or results.target_mean is not None else "there are no target shares.",
+    }
+
+
+def subject(spec: ParitySpec, results: Results, mode: Mode, attribute: Attribute, k: int | None) -> Subject:
+    """The lists of one hypothesis.
+
+    Raises
+    ------
+    InputError
+        If fewer than two groups are left, or no list at all.
+    """
+    found = lists(results, attribute, k=k, rank_aware=spec.weights == "rank")
+    own = own_group(results, mode, attribute)[found.queries]
+    found, own = _only(found, own != MISSING), own[own != MISSING]
+    if not len(found.queries):
+        raise InputError(
+            f"No query has a result whose {attribute.name} is known",
+            column=attribute.name,
+            fix="Check the column of the attribute and the item ids of the catalog.",
+        )
+    numbers, group = np.unique(own, return_inverse=True)
+    names = _names(results, mode, attribute)
+    names = tuple(names[number] for number in numbers)
+    if mode in ("A", "B") and len(names) < 2:
+        raise InputError(
+            f"Queries of one group only are left ({names[0]})",
+            column="query_group",
+            fix="A comparison needs at least two groups with results whose attribute is known.",
+        )
+    made = Subject(attribute, found, group.astype(np.int16), names, results.query_stratum[found.queries])
+    return _with_target(made, results, mode)
+
+
+def own_group(results: Results, mode: Mode, attribute: Attribute) -> NDArray[np.int16]:
+    """Number of each query's group, shape (Q,); `MISSING` for queries that take no part."""
+    if mode == "B":
+        return results.query_group
+    if mode == "A":
+        return np.where(results.query_item != MISSING, attribute.level[results.query_item], MISSING).astype(np.int16)
+    zeros = np.zeros(results.n_queries, dtype=np.int16)
+    if mode == "C2" and results.shares is not None:
+        return np.where(np.isfinite(results.shares).all(axis=1), zeros, np.int16(MISSING)).astype(np.int16)
+    return zeros
+
+
+def _names(results: Results, mode: Mode, attribute: Attribute) -> tuple[str, ...]:
+    if mode == "B":
+        return results.group_names
+    return attribute.scale.levels if mode == "A" else (ALL,)
+
+
+def _only(found: Lists, kept: NDArray[np.bool_]) -> Lists:
+    if kept.all():
+        return found
+    return replace(
+        found,
+        queries=found.queries[kept],
+        shares=found.shares[kept],
+        values=None if found.values is None else found.values[kept],
+        cumulative=None if found.cumulative is None else found.cumulative[kept],
+        size=found.size[kept],
+        known=found.known[kept],
+    )
+
+
+def _with_target(made: Subject, results: Results, mode: Mode) -> Subject:
+    if mode == "C2":
+        target = None if results.shares is None else results.shares[made.lists.queries]
+        return replace(made, target=target, target_mean=results.target_mean)
+    if mode != "C1":
+        return made
+    attribute, n_levels = made.attribute, len(made.attribute.scale.levels)
+    known = results.in_catalog & (attribute.level != MISSING)
+    n_strata = int(results.item_stratum.max()) + 1
+    table = np.zeros((n_strata, n_levels))
+    np.add.at(table, (results.item_stratum[known], attribute.level[known]), 1)
+    share = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
+    weight = slot_weights(results, made.lists.k, rank_aware=made.lists.rank_aware)
+    # Only slots of known attribute count, as in the lists; each is expected to be what its item's stratum is.
+    weight = np.where(attribute.level[results.item] != MISSING, weight, 0.0)
+    exposure = np.zeros((results.n_queries, n_strata))
+    np.add.at(exposure, (results.query, results.item_stratum[results.item]), weight)
+    exposure = exposure[made.lists.queries]
+    exposure /= exposure.sum(axis=1, keepdims=True)
+    mean = None
+    if attribute.value is not None:
+        sums = np.bincount(results.item_stratum[known], weights=attribute.value[known], minlength=n_strata)
+        means = sums / np.maximum(table.sum(axis=1), 1)
+        mean = float((exposure @ means).mean())
+    return replace(made, target=exposure @ share, target_mean=mean)
