@@ -1,11 +1,14 @@
 """What people said in a case, and what a judge was asked to say: each committed at once and linked into the chain."""
 
+import math
+import re
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
 
+from auditor.audits.parity.tones import LEVELS, UNCERTAIN
 from auditor.case.chain import Chain
 from auditor.case.store import Record, Store
 from auditor.errors import CaseError
@@ -13,6 +16,8 @@ from auditor.runs.directory import RunDirectory
 
 RATING, WITHDRAWN, EXPLANATION = "human rating", "human rating withdrawn", "explanation"
 NOTE, SIGN_OFF = "note", "sign-off"
+ANNOTATION, ANNOTATION_WITHDRAWN = "annotation", "annotation withdrawn"
+AnnotationSource = Literal["by eye", "measurement confirmed"]
 _MAX_TEXT = 100_000
 
 
@@ -78,6 +83,74 @@ class GivenRating:
         return self.score
 
 
+@dataclass(frozen=True)
+class GivenAnnotation:
+    """What a person says of an item, on its way into a case.
+
+    Attributes
+    ----------
+    item : str
+        Id of the item.
+    attribute : str
+        What is annotated, for example "skin tone".
+    scale : str
+        "monk" or "fitzpatrick".
+    value : str
+        A tone of the scale, or "uncertain".
+    source : {"by eye", "measurement confirmed"}
+        Whether the rater looked, or confirmed what had been measured from the image.
+    blind : bool or None
+        Whether other raters' tones of the item were hidden from the rater.
+    image_sha256 : str
+        Hash of the image that was looked at; empty if there is none.
+    ita_degrees : float or None
+        What had been measured from the image, where the rater saw it.
+    """
+
+    item: str
+    attribute: str
+    scale: str
+    value: str
+    rater: str
+    source: AnnotationSource = "by eye"
+    blind: bool | None = None
+    image_sha256: str = ""
+    ita_degrees: float | None = None
+
+    def body(self) -> dict[str, Any]:
+        """What is kept of it; what nobody said is left out.
+
+        Raises
+        ------
+        CaseError
+            If the value is not on the scale, the rater has no name, or the hash is none.
+        """
+        tones = next((levels for scale, levels in LEVELS.items() if scale == self.scale), None)
+        if tones is None:
+            raise CaseError(f"There is no scale {self.scale!r}. Scales are {', '.join(LEVELS)}.")
+        if self.value not in (*tones, UNCERTAIN):
+            low, *_, high = tones
+            raise CaseError(f"An annotation on this scale is {low} to {high} or {UNCERTAIN}, not {self.value!r}.")
+        if self.source not in get_args(AnnotationSource):
+            raise CaseError(f"An annotation is made by eye or by confirming a measurement, not {self.source!r}.")
+        if self.image_sha256 and _SHA256.fullmatch(self.image_sha256) is None:
+            raise CaseError("The hash of the image is no SHA-256.")
+        if self.ita_degrees is not None and not math.isfinite(self.ita_degrees):
+            raise CaseError("What was measured from the image is no number.")
+        text_of(self.item, "item's id")
+        made: dict[str, Any] = {
+            "item": self.item,  # as it is, blanks and all: it must be found again in the results
+            "attribute": text_of(self.attribute, "attribute"),
+            "scale": self.scale,
+            "value": self.value,
+            "rater": text_of(self.rater, "rater"),
+            "source": self.source,
+        }
+        made |= {"blind": self.blind} if self.blind is not None else {}
+        made |= {"image_sha256": self.image_sha256} if self.image_sha256 else {}
+        return made | ({"ita_degrees": float(self.ita_degrees)} if self.ita_degrees is not None else {})
+
+
 class Records(ABC):
     """The records of a case. `Case` adds runs and inputs to it.
 
@@ -91,6 +164,8 @@ class Records(ABC):
         self.writable = write
         self._store, self._chain, self._name = store, chain, name
         self._guard = threading.RLock()
+        # Annotations that hold; looked for with every key that is pressed, among as many as there are items and raters.
+        self._annotated: dict[_Annotated, Record] | None = None
 
     @abstractmethod
     def run(self, run_id: str) -> RunDirectory:
@@ -181,8 +256,83 @@ class Records(ABC):
             for record in self.records(EXPLANATION, run)
         }
 
+    def add_annotation(self, annotation: GivenAnnotation) -> str:
+        """Commit what a person says of an item and link it; returns the record's id, by which it can be withdrawn."""
+        return self.add_annotations([annotation])[0]
+
+    def add_annotations(self, annotations: Sequence[GivenAnnotation]) -> list[str]:
+        """Commit annotations, all or none, and link each; returns their records' ids.
+
+        Of a person's annotations of one item, attribute and scale one holds: an earlier one is withdrawn, and stays in
+        the chain. They belong to the case, not to a run: they are made before there is one.
+
+        Raises
+        ------
+        CaseError
+            If one of them cannot be kept, or two are of the same person, item, attribute and scale; then none is kept.
+        """
+        with self._guard:
+            self._need_write()
+            held = self._held_annotations()
+            said: list[tuple[str, dict[str, Any]]] = []
+            given = set()
+            for body in (annotation.body() for annotation in annotations):
+                key = _annotated(body)
+                if key in given:
+                    raise CaseError(f"{body['rater']} annotates item {body['item']} twice.")
+                given.add(key)
+                if key in held:
+                    said.append((ANNOTATION_WITHDRAWN, {"of": held[key].id, "rater": body["rater"]}))
+                said.append((ANNOTATION, body))
+            self._annotated = None  # what holds is read anew if writing fails half-way
+            added = [record for record in self._link(self._store.add_records(said)) if record.kind == ANNOTATION]
+            for record in added:
+                # The newest stands last.
+                held.pop(_annotated(record.body), None)
+                held[_annotated(record.body)] = record
+            self._annotated = held
+        return [record.id for record in added]
+
+    def withdraw_annotation(self, record: str, *, rater: str) -> None:
+        """Commit that an annotation no longer holds. Both stay in the chain.
+
+        Raises
+        ------
+        CaseError
+            If there is no such annotation, or it was withdrawn before.
+        """
+        with self._guard:
+            self._need_write()
+            held = self._held_annotations()
+            found = next((key for key in reversed(held) if held[key].id == record), None)
+            if found is None:
+                raise CaseError("There is no such annotation to withdraw.")
+            body = {"of": record, "rater": text_of(rater, "rater")}
+            self._annotated = None
+            self._say(ANNOTATION_WITHDRAWN, body, None)
+            del held[found]
+            self._annotated = held
+
+    def annotations(self, attribute: str | None = None, scale: str | None = None) -> list[Record]:
+        """Annotations that hold, oldest first; of one attribute or scale if given."""
+        with self._guard:
+            held = list(self._held_annotations().values())
+        return [
+            record
+            for record in held
+            if attribute in (None, record.body["attribute"]) and scale in (None, record.body["scale"])
+        ]
+
+    def _held_annotations(self) -> "dict[_Annotated, Record]":
+        # Only who writes knows of every change; a reader asks the index each time.
+        if self._annotated is None or not self.writable:
+            gone = {record.body["of"] for record in self._store.records(kind=ANNOTATION_WITHDRAWN)}
+            records = self._store.records(kind=ANNOTATION)
+            self._annotated = {_annotated(record.body): record for record in records if record.id not in gone}
+        return self._annotated
+
     def records(self, kind: str, run: str | None = None) -> list[Record]:
-        """Records of a kind: notes, human ratings, explanations, sign-offs, erasures; oldest first."""
+        """Records of a kind: notes, human ratings, annotations, explanations, sign-offs, erasures; oldest first."""
         with self._guard:
             return self._store.records(kind=kind, run=run)
 
@@ -195,9 +345,10 @@ class Records(ABC):
             self._link([record])
             return record.id
 
-    def _link(self, records: Sequence[Record]) -> None:
+    def _link(self, records: Sequence[Record]) -> list[Record]:
         links = self._chain.extend([(record.kind, record.linked_body()) for record in records])
         self._store.set_links({record.id: link.n for record, link in zip(records, links, strict=True)})
+        return [replace(record, link=link.n) for record, link in zip(records, links, strict=True)]
 
     def _need_write(self) -> None:
         if not self.writable:
@@ -206,6 +357,14 @@ class Records(ABC):
 
 def _who_what(body: Mapping[str, Any]) -> tuple[str, str, str]:
     return str(body["unit"]), str(body["axis"]), str(body["rater"])
+
+
+_Annotated = tuple[str, str, str, str]
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def _annotated(body: Mapping[str, Any]) -> _Annotated:
+    return str(body["item"]), str(body["attribute"]), str(body["scale"]), str(body["rater"])
 
 
 def text_of(text: str, what: str) -> str:
