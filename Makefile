@@ -1,4 +1,4 @@
-# make demo: set up, audit the sample conversations, open the desktop.   make test: everything CI runs.
+# make demo: set up, audit the samples, open the desktop.   make test: everything CI runs.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

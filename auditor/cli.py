@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from auditor import __version__, cli_rate, cli_rating, console
+from auditor import __version__, cli_parity, cli_rate, cli_rating, console
 from auditor.case import Case, verify
 from auditor.cli_models import models_app
 from auditor.cli_rubric import rubric_app
@@ -30,6 +30,9 @@ app.add_typer(rubric_app, name="rubric")
 app.command()(cli_rate.rate)
 app.command()(cli_rating.agree)
 app.command()(cli_rating.compare)
+app.command()(cli_parity.parity)
+app.command()(cli_parity.power)
+app.command()(cli_parity.monitor)
 
 
 CaseArgument = Annotated[Path, typer.Argument(help="The case folder.")]
@@ -185,10 +188,21 @@ def demo(
     case: Annotated[Path | None, typer.Option(help="Case folder. Default: ./auditor-demo.")] = None,
     window: Annotated[bool, typer.Option(help="Open the desktop on the case afterwards.")] = True,
 ) -> None:
-    """Rate the bundled sample conversations with the starter model and write the report."""
+    """Audit the bundled samples and write the reports: conversations with the starter model, search results for parity."""
     path = case or Path.cwd() / "auditor-demo"
     sample = {"conversations": resource("samples", "conversations.jsonl")}
-    code = cli_rate.carry_out(sample, {}, ["starter"], path, 0, as_json=False)
+    _demonstrate(path, cli_rate.carry_out(sample, {}, ["starter"], path, 0, as_json=False))
+    for engine in ("fair", "biased"):
+        _demonstrate(path, cli_parity.demonstrate(engine, path))
+    if not window:
+        return
+    if not has_screen():
+        console.out("There is no screen here, so the desktop stays closed. With one: auditor --case " + str(path))
+        return
+    raise typer.Exit(_desktop(path))
+
+
+def _demonstrate(path: Path, code: int) -> None:
     if code != console.DONE:
         raise typer.Exit(code)
     with _readable(path) as opened:
@@ -196,12 +210,6 @@ def demo(
         file = console.default_report(opened, run)
         console.write_report(opened, run, file, file.with_suffix(".pdf"))
         console.out(f"Report: {file}")
-    if not window:
-        return
-    if not has_screen():
-        console.out("There is no screen here, so the desktop stays closed. With one: auditor --case " + str(path))
-        return
-    raise typer.Exit(_desktop(path))
 
 
 @app.command("self-test")

@@ -19,6 +19,7 @@ def run(say: Callable[[str], None]) -> bool:
         ("SQLite writes", _sqlite),
         ("Worker starts", _worker),
         ("PDF renders", _pdf),
+        ("Parity test answers", _parity),
         ("Starter model scores", _starter),
     ]
     good = True
@@ -73,6 +74,21 @@ def _pdf(_folder: Path) -> str:
 
     content = Content("Self-test", "", "It renders.", "", "2026-01-01T00:00:00Z", Facts(()), ())
     return f"{len(pdf(content)):,} bytes"
+
+
+def _parity(_folder: Path) -> str:
+    from auditor.audits import InputFile, parity
+    from auditor.audits.memory import MemoryContext
+
+    files = {
+        role: InputFile(path := resource("samples", "parity", name), path.name, "")
+        for role, name in (("results", "results-biased.csv"), ("catalog", "catalog.csv"))
+    }
+    spec = parity.Spec(attribute="ita", scale="ita", permutations=199, sensitivity=False)
+    found = parity.run(spec, files, MemoryContext())
+    if found.state != "disparity detected":
+        raise AuditorError(f"the biased sample gave: {found.verdict.sentence}")
+    return found.verdict.sentence
 
 
 def _starter(folder: Path) -> str:

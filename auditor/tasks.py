@@ -15,7 +15,7 @@ from typing import IO, Any
 
 from pydantic import ValidationError
 
-from auditor import audits, tasks_models, tasks_people, tasks_rating, tasks_rubric
+from auditor import audits, tasks_annotation, tasks_models, tasks_parity, tasks_people, tasks_rating, tasks_rubric
 from auditor.audits import InputFile
 from auditor.case import Case
 from auditor.case import verify as verify_case
@@ -174,7 +174,9 @@ TASKS: Mapping[str, Callable[[Question, Progress], Any]] = {
         report,
         verify,
         *tasks_rating.TASKS,
+        *tasks_annotation.TASKS,
         *tasks_models.TASKS,
+        *tasks_parity.TASKS,
         *tasks_people.TASKS,
         *tasks_rubric.TASKS,
     )

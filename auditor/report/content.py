@@ -13,10 +13,12 @@ from pydantic import BaseModel
 
 from auditor import audits
 from auditor.audits import Audit
+from auditor.audits.findings import Column, TableInfo
 from auditor.case import Case
 from auditor.errors import InputError
 from auditor.files import sha256_of
 from auditor.models.starter import STARTER_WARNING
+from auditor.report.over_time import over_time
 from auditor.report.people import people_found, people_in_run
 from auditor.report.pictures import Rendered, render, rendered
 from auditor.runs.contract import RunSpec
@@ -155,6 +157,7 @@ def collect(case: Case, run: RunDirectory) -> Content:
         Section("settings", "Settings", (_settings(asked, audit.Spec),)),
         Section("method", "Method", tuple(_method(audit, findings))),
         Section("people", "Human judgements", tuple(_people(case, run, people_in_run(asked, findings)))),
+        *_over_time(case, run),
         Section("evidence", "Evidence", tuple(_evidence(case, run, asked))),
         Section("software", "Software and machine", (_software(asked, findings.provenance),)),
     )
@@ -210,7 +213,7 @@ def _results(run: RunDirectory, findings: Any, pictures: Sequence[Rendered]) -> 
         path = run.table_files().get(info.name)
         if path is None or info.rows == 0:
             continue
-        if info.rows <= _MAX_TABLE_ROWS and len(info.columns) <= _MAX_TABLE_COLUMNS:
+        if info.rows <= _MAX_TABLE_ROWS and len(_printed(info)) <= _MAX_TABLE_COLUMNS:
             yield _table(info, path)
         else:
             long.append((info.title, f"{info.rows:,} rows in tables/{path.name}, SHA-256 {sha256_of(path)}", True))
@@ -242,16 +245,21 @@ def _words(name: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _table(info: Any, path: Path) -> Grid:
+def _printed(info: TableInfo) -> tuple[Column, ...]:
+    return tuple(column for column in info.columns if not column.detail)
+
+
+def _table(info: TableInfo, path: Path) -> Grid:
     import pyarrow.parquet as pq
 
-    names = [column.name for column in info.columns]
+    columns = _printed(info)
+    names = [column.name for column in columns]
     records = pq.read_table(path, columns=names).to_pylist()
     rows = tuple(tuple(number(record[name]) for name in names) for record in records)
     numeric = tuple(
         all(isinstance(record[name], (int, float)) or record[name] is None for record in records) for name in names
     )
-    return Grid(clean(info.title), tuple(clean(column.title) for column in info.columns), numeric, rows)
+    return Grid(clean(info.title), tuple(clean(column.title) for column in columns), numeric, rows)
 
 
 def _inputs(asked: RunSpec, audit: Audit) -> Iterable[Block]:
@@ -343,6 +351,18 @@ def _agreement(case: Case, run: RunDirectory) -> Iterable[Block]:
         yield _bullets(found.notes, "")
     for picture in map(rendered, found.pictures):
         yield _drawing(picture)
+
+
+def _over_time(case: Case, run: RunDirectory) -> Iterable[Section]:
+    if (found := over_time(case, run, "light")) is None:
+        return
+    blocks: list[Block] = [Text(clean("\n".join(found.sentences)))]
+    headers = tuple(clean(header) for header in found.headers)
+    rows = tuple(tuple(clean(cell) for cell in row) for row in found.rows[-_MAX_TABLE_ROWS:])
+    blocks.append(Grid("Runs of this case", headers, tuple(False for _ in headers), rows))
+    blocks += [_bullets(found.notes, "")] if found.notes else []
+    blocks += [_drawing(picture) for picture in map(rendered, found.pictures)]
+    yield Section("over-time", "Over time", tuple(blocks))
 
 
 def _evidence(case: Case, run: RunDirectory, asked: RunSpec) -> Iterable[Block]:

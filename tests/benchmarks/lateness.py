@@ -35,7 +35,7 @@ def one_run(
     application: QApplication, window: Window, file: Path, limit: int | None
 ) -> tuple[LatenessProbe, RunDirectory]:
     """Rate a file through the window; the probe runs from pressing Run until pictures and table are shown."""
-    window.go_to(1)
+    window.go_to(window.rate)
     window.rate.take_file(file)
     if limit is not None:
         window.rate.setup.form.controls["limit"].setValue(limit)  # type: ignore[attr-defined]  # it is a spin box

@@ -17,6 +17,10 @@ def test_the_demo_passes_without_any_network_interface(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "24 last replies rated by starter" in done.stdout
-    (report,) = (tmp_path / "demo").glob("reports/*/report.html")
-    assert f"Report: {report}" in done.stdout
-    assert report.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
+    assert "parity within the margin" in done.stdout
+    assert "disparity detected" in done.stdout
+    reports = list((tmp_path / "demo").glob("reports/*/report.html"))
+    assert len(reports) == 3
+    for report in reports:
+        assert f"Report: {report}" in done.stdout
+        assert report.with_suffix(".pdf").read_bytes().startswith(b"%PDF")

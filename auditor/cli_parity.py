@@ -1,0 +1,301 @@
+"""`auditor parity`, `auditor power` and `auditor monitor`: tests of result lists for a protected attribute."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from auditor import console
+from auditor.audits.parity import Spec
+from auditor.case import Case
+from auditor.case.case import default_folder
+from auditor.errors import InputError
+from auditor.resources import resource
+
+#: Option whose name is not that of the spec's field.
+_OPTIONS = {
+    "more_attributes": "--more-attribute",
+    "levels": "--level",
+    "more_k": "--more-k",
+    "group_order": "--group-order",
+    "merge_groups": "--merge-group",
+    "sentinels": "--missing",
+    "preset": "--format",
+    "mapping": "--map",
+    "c2_method": "--c2-method",
+}
+
+
+def _field(name: str) -> str:
+    return Spec.model_fields[name].description or ""
+
+
+def _default(name: str) -> Any:
+    return Spec.model_fields[name].default
+
+
+def parity(
+    file: Annotated[Path, typer.Argument(help="Search results: CSV, JSON, JSON Lines, Parquet, TREC run, or answers.")],
+    catalog: Annotated[
+        Path | None, typer.Option(help="A table with a row for each item: item_id, attribute, …")
+    ] = None,
+    queries: Annotated[Path | None, typer.Option(help="A table with a row for each query: query_id, group, …")] = None,
+    annotations: Annotated[Path | None, typer.Option(help="A table of judgements: item_id, rater, label.")] = None,
+    shares: Annotated[Path | None, typer.Option(help="A table of the share that each level should have.")] = None,
+    query_group: Annotated[str, typer.Option(help=_field("query_group"))] = "",
+    attribute: Annotated[str, typer.Option(help=_field("attribute"))] = "",
+    more_attribute: Annotated[list[str] | None, typer.Option(help="A further attribute; repeatable.")] = None,
+    scale: Annotated[str, typer.Option(help=_field("scale") + " One of: nominal, ordinal, ita.")] = _default("scale"),
+    level: Annotated[list[str] | None, typer.Option(help="A level, in order; repeatable.")] = None,
+    colour: Annotated[str, typer.Option(help=_field("colour") + " One of: degrees, hex, rgb, lab.")] = _default(
+        "colour"
+    ),
+    mode: Annotated[str, typer.Option(help=_field("mode") + " One of: auto, A, B, C1, C2.")] = _default("mode"),
+    k: Annotated[int | None, typer.Option("--k", help=_field("k"))] = None,
+    more_k: Annotated[list[int] | None, typer.Option("--more-k", help="A further cut-off; repeatable.")] = None,
+    strata: Annotated[list[str] | None, typer.Option(help="A column of strata; repeatable.")] = None,
+    weights: Annotated[str, typer.Option(help=_field("weights") + " One of: uniform, rank.")] = _default("weights"),
+    statistic: Annotated[str, typer.Option(help=_field("statistic"))] = _default("statistic"),
+    margin: Annotated[float | None, typer.Option(help=_field("margin"))] = None,
+    alpha: Annotated[float, typer.Option(help=_field("alpha"))] = _default("alpha"),
+    confidence: Annotated[float, typer.Option(help=_field("confidence"))] = _default("confidence"),
+    permutations: Annotated[int, typer.Option(help=_field("permutations"))] = _default("permutations"),
+    sequential: Annotated[bool, typer.Option("--sequential", help=_field("sequential"))] = False,
+    group_order: Annotated[list[str] | None, typer.Option(help="A query group, in order; repeatable.")] = None,
+    merge_group: Annotated[list[str] | None, typer.Option(help="GROUP=INTO, repeatable.")] = None,
+    smallest_group_share: Annotated[float, typer.Option(help=_field("smallest_group_share"))] = _default(
+        "smallest_group_share"
+    ),
+    rank_gaps: Annotated[str, typer.Option(help=_field("rank_gaps") + " One of: keep, re-rank.")] = _default(
+        "rank_gaps"
+    ),
+    missing: Annotated[list[str] | None, typer.Option(help="A value that means missing; repeatable.")] = None,
+    consensus: Annotated[str, typer.Option(help=_field("consensus") + " One of: median, majority, expert.")] = _default(
+        "consensus"
+    ),
+    expert: Annotated[str, typer.Option(help=_field("expert"))] = "",
+    smoothing: Annotated[float, typer.Option(help=_field("smoothing"))] = _default("smoothing"),
+    c2_method: Annotated[
+        str, typer.Option("--c2-method", help=_field("c2_method") + " One of: sign-flip, bootstrap-t.")
+    ] = _default("c2_method"),
+    power_target: Annotated[float, typer.Option(help=_field("power_target"))] = _default("power_target"),
+    sensitivity: Annotated[bool, typer.Option(help=_field("sensitivity"))] = _default("sensitivity"),
+    image_folder: Annotated[str, typer.Option(help=_field("image_folder"))] = "",
+    system: Annotated[str, typer.Option(help=_field("system"))] = "",
+    sampling_window: Annotated[str, typer.Option(help=_field("sampling_window"))] = "",
+    annotation_protocol: Annotated[str, typer.Option(help=_field("annotation_protocol"))] = "",
+    preset: Annotated[
+        str,
+        typer.Option(
+            "--format", help=_field("preset") + " One of: auto, long, trec, elasticsearch, milvus, faiss, vespa."
+        ),
+    ] = _default("preset"),
+    column: Annotated[
+        list[str] | None, typer.Option("--map", help="FIELD=COLUMN, repeatable; fields: query_id, item_id, rank, …")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of permutations and bootstrap.")] = 0,
+    case: Annotated[Path | None, typer.Option(help="Case folder, made if missing. Default: ./auditor-case.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
+) -> None:
+    """Test whether search results depend on a protected attribute: distribution parity, after Khaziev et al."""
+    asked = {
+        "preset": preset,
+        "mapping": _pairs(column, "--map", "FIELD=COLUMN"),
+        "attribute": attribute,
+        "more_attributes": more_attribute or (),
+        "scale": scale,
+        "levels": level or (),
+        "colour": colour,
+        "query_group": query_group,
+        "group_order": group_order or (),
+        "merge_groups": _pairs(merge_group, "--merge-group", "GROUP=INTO"),
+        "mode": mode,
+        "k": k,
+        "more_k": more_k or (),
+        "strata": strata or (),
+        "weights": weights,
+        "statistic": statistic,
+        "margin": margin,
+        "alpha": alpha,
+        "confidence": confidence,
+        "permutations": permutations,
+        "sequential": sequential,
+        "rank_gaps": rank_gaps,
+        "sentinels": missing or (),
+        "consensus": consensus,
+        "expert": expert,
+        "smallest_group_share": smallest_group_share,
+        "smoothing": smoothing,
+        "c2_method": c2_method,
+        "power_target": power_target,
+        "sensitivity": sensitivity,
+        "image_folder": image_folder,
+        "system": system,
+        "sampling_window": sampling_window,
+        "annotation_protocol": annotation_protocol,
+    }
+    given = {
+        "results": file,
+        "catalog": catalog,
+        "queries": queries,
+        "shares": shares,
+        "annotations": annotations,
+    }
+    inputs = {role: path for role, path in given.items() if path is not None}
+    raise typer.Exit(carry_out(inputs, asked, case or default_folder(), seed, as_json=as_json))
+
+
+def _pairs(given: list[str] | None, option: str, form: str) -> dict[str, str]:
+    found = {}
+    for pair in given or []:
+        name, sign, value = pair.partition("=")
+        if not sign or not name.strip() or not value.strip():
+            raise InputError(f"It is written {form}", column=option, value=pair)
+        found[name.strip()] = value.strip()
+    return found
+
+
+def carry_out(inputs: dict[str, Path], asked: dict[str, Any], case_path: Path, seed: int, *, as_json: bool) -> int:
+    """Make the run, carry it out and print what came out; returns the exit code."""
+    spec = checked(asked)
+    _check_inputs(inputs, spec)
+    with console.open_or_create(case_path) as case:
+        run = case.new_run("parity", spec.model_dump(mode="json"), inputs, {}, seed=seed)
+        code = console.carry_out(case, run)
+        if code == console.DONE:
+            console.print_outcome(case, run, as_json=as_json)
+        return code
+
+
+def demonstrate(engine: str, case_path: Path) -> int:
+    """Audit the drawn sample: the same 72 queries answered by a fair engine and by a biased one."""
+    inputs = {
+        "results": resource("samples", "parity", f"results-{engine}.csv"),
+        "catalog": resource("samples", "parity", "catalog.csv"),
+    }
+    asked = {
+        "attribute": "ita",
+        "scale": "ita",
+        "margin": 12.0,
+        "group_order": ("light", "medium", "dark"),
+        "more_k": (5, 10),
+        "image_folder": str(resource("samples", "parity")),
+        "system": f"A search engine made up for this sample, {engine} by construction.",
+        "sampling_window": "Drawn by a program; no people are shown.",
+        "annotation_protocol": "The tone of each drawn figure is the one that it was drawn with.",
+    }
+    return carry_out(inputs, asked, case_path, 0, as_json=False)
+
+
+def checked(asked: dict[str, Any]) -> Spec:
+    """The spec, or a sentence that names the option.
+
+    Raises
+    ------
+    InputError
+        If a value is not possible.
+    """
+    try:
+        return Spec.model_validate(asked)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = str(first["loc"][0]) if first["loc"] else ""
+        option = _OPTIONS.get(field, "--" + field.replace("_", "-"))
+        raise InputError(first["msg"], column=option, value=first["input"]) from None
+
+
+def _check_inputs(inputs: dict[str, Path], spec: Spec) -> None:
+    """Say what is wrong before a case or a run is made: everything is read once, as the run will read it."""
+    from auditor.audits import InputFile
+    from auditor.audits.parity.inputs import read
+    from auditor.audits.parity.subject import resolve
+
+    for path in inputs.values():
+        if not path.is_file():
+            raise InputError("The file cannot be read: there is no such file", file=str(path))
+    results = read({role: InputFile(path, path.name, "") for role, path in inputs.items()}, spec)
+    resolve(spec, results)
+
+
+def power(
+    queries: Annotated[int, typer.Option(help="Queries, Q.")] = 200,
+    k: Annotated[float, typer.Option("--k", help="Results of each query that count, K.")] = 10,
+    catalog_size: Annotated[
+        int | None, typer.Option(help="Items of a catalog of which every one is a query; instead of --queries.")
+    ] = None,
+    group_share: Annotated[float, typer.Option(help="Share of the queries that belong to the first group, q.")] = 0.5,
+    attribute_share: Annotated[float, typer.Option(help="Share of its attribute among the items, pi.")] = 0.5,
+    icc: Annotated[float, typer.Option(help="Intra-list correlation of the attribute, 0 to 1.")] = 0.0,
+    alpha: Annotated[float, typer.Option(help=_field("alpha"))] = _default("alpha"),
+    target: Annotated[float, typer.Option("--power", help=_field("power_target"))] = _default("power_target"),
+    simulations: Annotated[
+        int,
+        typer.Option("--simulate", min=0, max=20_000, help="Simulated data sets at each bias. 0: the formula alone."),
+    ] = 0,
+    curve: Annotated[
+        list[str] | None,
+        typer.Option(help="What a curve varies: n_items, n_queries, k, q, pi, icc or beta; repeatable. Default: none."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the simulations.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
+) -> None:
+    """Say how large a bias a parity test of a given size would detect, before there are any data."""
+    from auditor.audits.parity import power as planning
+
+    asked = planning.Design(
+        n_queries=queries if catalog_size is None else catalog_size,
+        k=k,
+        # Where every item is a query, the group's share of the queries is its share of the items.
+        q=group_share if catalog_size is None else attribute_share,
+        pi=attribute_share,
+        icc=icc,
+        alpha=alpha,
+        power=target,
+    )
+    names = [_curve(name) for name in curve or []]
+    found = planning.power_analysis(
+        asked, curves=names, n_simulations=simulations, seed=seed, progress=_meter if simulations else None
+    )
+    if as_json:
+        console.out(json.dumps(found.as_dict(), ensure_ascii=False, allow_nan=False))
+        return
+    console.out(found.sentence)
+    for row in found.rows:
+        seen = "none" if row.detectable is None else f"{row.detectable:.4f}"
+        console.out(f"{row.x_name} = {row.x:g} ({row.kind}): detectable bias {seen}, power {row.power:.3f}")
+    for note in found.notes:
+        console.out(f"Note: {note}")
+
+
+def _curve(name: str) -> Any:
+    from auditor.audits.parity.power import X_TITLES
+
+    if name not in X_TITLES:
+        raise InputError("There is no such curve", column="--curve", value=name, fix=f"One of: {', '.join(X_TITLES)}.")
+    return name
+
+
+def _meter(done: int, total: int) -> None:
+    console.say(f"Simulating: {done} of {total}")
+
+
+def monitor(
+    case: Annotated[Path, typer.Argument(help="The case folder.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
+) -> None:
+    """Show the evidence over a case's parity runs: fresh queries only, valid whenever it is looked at."""
+    from auditor.audits.parity.monitor_runs import over_runs
+    from auditor.report.over_time import finished
+
+    with Case.open(case, write=False) as opened:
+        found = over_runs(finished(opened, "parity")).as_dict()
+    if as_json:
+        console.out(json.dumps(found, ensure_ascii=False, allow_nan=False))
+        return
+    console.out(found["sentence"])
+    for batch in found["batches"]:
+        console.out(f"{batch['date']}  {batch['n']:,} observations  e-value {batch['e_value']:.4g}")
+    for left in found["left_out"]:
+        console.out(f"Left out: run {left['run']}: {left['reason']}")

@@ -1,0 +1,220 @@
+"""`auditor parity`, `power` and `monitor` as people use them: output, exit codes, reports of hostile files."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from auditor import tasks_parity
+from auditor.case import Case
+from auditor.report.content import collect
+from auditor.report.html import html as make_html
+from auditor.report.pdf import pdf as make_pdf
+from auditor.report.pictures import export
+from auditor.resources import resource
+from auditor.runs import worker
+from auditor.runs.directory import RunDirectory
+from tests.audits.parity.test_run import ORDERED, TONES, rows_of, write
+from tests.report.test_report import Page
+
+SAMPLE = resource("samples", "parity")
+KEYS = {"p_value", "p_interval", "statistic", "effect", "effect_name", "ci_low", "ci_high", "verdict"}
+KEYS |= {"minimum_detectable_effect", "n_queries", "n_items", "excluded", "warnings"}
+
+
+def auditor(*arguments: object, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "auditor", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=timeout,
+    )
+
+
+@pytest.mark.slow
+def test_parity_prints_one_json_object_and_the_case_verifies(tmp_path: Path) -> None:
+    arguments = ("--catalog", SAMPLE / "catalog.csv", "--attribute", "ita", "--scale", "ita", "--margin", "10")
+    more = ("--permutations", 499, "--k", 10, "--more-k", 5, "--seed", 4, "--case", tmp_path / "case", "--json")
+    done = auditor("parity", SAMPLE / "results-biased.csv", *arguments, *more)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert set(told) >= KEYS
+    assert (told["audit"], told["state"], told["mode"]) == ("parity", "disparity detected", "B")
+    assert told["p_interval"][0] <= told["p_value"] <= told["p_interval"][1]
+    assert told["ci_low"] < told["effect"] < told["ci_high"]
+    assert (told["n_queries"], told["excluded"]) == (72, 0)
+    assert "Reading the files" in done.stderr
+    assert auditor("verify", tmp_path / "case", "--head", told["head"]).returncode == 0
+    html, pdf = tmp_path / "r.html", tmp_path / "r.pdf"
+    assert auditor("report", tmp_path / "case", "--html", html, "--pdf", pdf).returncode == 0
+    text = html.read_text(encoding="utf-8")
+    assert told["verdict"] in Page(text).text
+    assert "Statistical parity is not a legal finding" in text
+    assert pdf.read_bytes().startswith(b"%PDF")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("parity", "nothere.csv"), "nothere.csv"),
+        (("parity", str(SAMPLE / "results-fair.csv"), "--k", "0"), "--k"),
+        (("parity", str(SAMPLE / "results-fair.csv"), "--scale", "colour"), "--scale"),
+        (("parity", str(SAMPLE / "results-fair.csv"), "--permutations", "5"), "--permutations"),
+        (("parity", str(SAMPLE / "results-fair.csv"), "--margin", "-1"), "--margin"),
+        (("parity", str(SAMPLE / "results-fair.csv"), "--map", "tone"), "FIELD=COLUMN"),
+        (("parity", str(SAMPLE / "results-fair.csv"), "--map", "colour=tone"), "--map"),
+        (("parity", str(SAMPLE / "results-fair.csv"), "--attribute", "tone"), "tone"),
+        (("parity", str(SAMPLE / "results-fair.csv"), "--consensus", "expert"), "--expert"),
+        (("power", "--queries", "1"), "n_queries"),
+        (("power", "--curve", "weather"), "--curve"),
+        (("monitor", "nocase"), "There is no case"),
+    ],
+)
+def test_bad_input_is_exit_2_with_a_sentence_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = auditor(*arguments)
+    assert done.returncode == 2, done.stderr
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_power_is_told_before_there_are_any_data() -> None:
+    done = auditor("power", "--queries", 200, "--k", 50, "--icc", 0.2, "--curve", "n_queries", "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["detectable_bias"] == pytest.approx(0.0817, abs=1e-4)
+    assert {row["x_name"] for row in told["rows"]} == {"n_queries"}
+    words = auditor("power", "--catalog-size", 10_000, "--k", 10).stdout
+    assert "10,000 queries" in words
+
+
+def finished(folder: Path, rows: list[dict[str, Any]], *, case: str = "case", **settings: Any) -> RunDirectory:
+    """A run carried out in this process."""
+    path = write(folder / f"results-{len(list(folder.iterdir()))}.csv", rows).path
+    spec = {"attribute": "tone", "permutations": 199, "sensitivity": False, **settings}
+    with (Case.open if Case.is_case(folder / case) else Case.create)(folder / case) as opened:
+        run = opened.new_run("parity", spec, {"results": path}, {}, seed=2)
+        assert worker.carry_out(run) == worker.DONE, run.last_events()
+        opened.link_pending()
+    return run
+
+
+@pytest.mark.slow
+def test_evidence_adds_up_over_runs_and_the_same_queries_add_none(tmp_path: Path) -> None:
+    first = rows_of(bias=0.6, n_queries=80)
+    finished(tmp_path, first, **ORDERED)
+    finished(tmp_path, first, **ORDERED)
+    fresh = [{**row, "query_id": f"n{row['query_id']}", "item_id": f"n{row['item_id']}"} for row in rows_of(bias=0.6)]
+    finished(tmp_path, fresh, **ORDERED)
+    finished(tmp_path, fresh, k=3, **ORDERED)
+    done = auditor("monitor", tmp_path / "case", "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    once, again, more = told["batches"]
+    assert once["n"] == again["n"] == 40
+    assert again["e_value"] == once["e_value"]
+    assert (more["n"], told["n_versions"]) == (70, 80)
+    assert more["e_value"] > once["e_value"]
+    assert [left["reason"] for left in told["left_out"]] == ["another K"]
+    assert told["e_value"] > 1
+    words = auditor("monitor", tmp_path / "case").stdout
+    assert told["sentence"] in words
+    asked = {"case": str(tmp_path / "case"), "theme": "light"}
+    assert tasks_parity.parity_monitor(asked, lambda *_: None)["pictures"]
+    with Case.open(tmp_path / "case", write=False) as case:
+        content = collect(case, RunDirectory(case.runs()[-1].path))
+    (section,) = [section for section in content.sections if section.id == "over-time"]
+    assert told["sentence"] in str(section.blocks)
+
+
+HOSTILE = (
+    '=HYPERLINK("http://x","y")',
+    "<script>alert(1)</script>",
+    '@SUM(1) #eval("1") $x$ *b*',
+    "<img src=x onerror=y>",
+)
+
+
+def hostile_rows() -> list[dict[str, Any]]:
+    tones = dict(zip(TONES, HOSTILE, strict=False))
+    rows = []
+    for row in rows_of(n_queries=24, bias=0.5):
+        query, item = (HOSTILE[len(row["query_id"]) % 4] + row[name] for name in ("query_id", "item_id"))
+        group = tones[row["query_group"]]
+        rows.append({**row, "query_id": query, "item_id": item, "query_group": group, "tone": tones[row["tone"]]})
+    return rows
+
+
+def test_a_hostile_file_cannot_act_in_report_or_exports(tmp_path: Path) -> None:
+    run = finished(tmp_path, hostile_rows(), system="<b>bold</b> =1+1", sampling_window="</p><script>x</script>")
+    with Case.open(tmp_path / "case", write=False) as case:
+        content = collect(case, run)
+    text = make_html(content)
+    page = Page(text)
+    assert not page.open
+    tags = {name for name, _ in page.tags}
+    assert not tags & {"script", "img", "b", "iframe", "object"}
+    assert all((found["href"] or "").startswith("#") for name, found in page.tags if name == "a")
+    assert not [name for _, found in page.tags for name in found if name.startswith("on")]
+    assert "<b>bold</b> =1+1" in page.text
+    assert "<script>alert(1)</script>" in page.text
+    assert make_pdf(content).startswith(b"%PDF")
+    for name in ("cells", "queries"):
+        export(run, "light", name, tmp_path / f"{name}.csv")
+        with (tmp_path / f"{name}.csv").open(newline="", encoding="utf-8") as stream:
+            cells = [cell for line in csv.reader(stream) for cell in line]
+        assert any("HYPERLINK" in cell for cell in cells)
+        assert not [cell for cell in cells if cell.startswith(("=", "@", "+"))]
+
+
+def test_the_window_is_told_what_a_run_would_test(tmp_path: Path) -> None:
+    path = write(tmp_path / "results.csv", rows_of())
+    spec = {"attribute": "tone", "permutations": 999, **ORDERED}
+    told = tasks_parity.parity_check(
+        {"files": {"results": str(path.path)}, "spec": spec, "case": None}, lambda *_: None
+    )
+    assert told["fits"]
+    assert told["mode"] == "B"
+    assert told["groups"] == ("dark", "light")
+    assert "60 queries × 10 results, 2 groups" in told["facts"]
+    assert told["sentence"].startswith("About ")
+
+
+def test_the_window_sees_the_results_of_one_query(tmp_path: Path) -> None:
+    run = finished(tmp_path, rows_of(n_queries=20), **ORDERED)
+    told = tasks_parity.parity_query({"run_dir": str(run.path), "query_id": "q7"}, lambda *_: None)
+    assert (told["query_id"], told["group"], told["n_slots"]) == ("q7", "dark", 10)
+    assert told["unit"] == "mean level, from 1"
+    assert [slot["rank"] for slot in told["slots"]] == list(range(1, 11))
+    assert all(slot["thumbnail"] is None for slot in told["slots"])
+
+
+def test_the_window_plans_a_study(tmp_path: Path) -> None:
+    asked = {
+        "n_queries": 100,
+        "k": 10,
+        "catalog_size": 1000,
+        "share_of_group": 0.5,
+        "share_of_attribute": 0.3,
+        "icc": 0.1,
+        "alpha": 0.05,
+        "power": 0.8,
+        "every_item_is_query": False,
+        "simulate": False,
+        "theme": "light",
+    }
+    told = tasks_parity.parity_power(asked, lambda *_: None)
+    assert 0 < told["detectable"] < told["detectable_two_sided"] < 1
+    assert told["pictures"]
+    target = tmp_path / "power.csv"
+    tasks_parity.parity_power_export(
+        {**asked, "name": told["pictures"][0]["name"], "path": str(target)}, lambda *_: None
+    )
+    assert target.read_text(encoding="utf-8").count("\n") > 3
