@@ -80,6 +80,7 @@ class Asker(QObject):
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
         self._open: dict[str, Question] = {}
+        self._is_closed = False
 
     def ask(
         self,
@@ -92,6 +93,8 @@ class Asker(QObject):
         kind: str = "",
     ) -> None:
         """Ask; `kind` tells questions of one name apart that may run beside each other."""
+        if self._is_closed:
+            return
         key = kind or name
         self.drop(key)
         question = Question(name, asked, self)
@@ -116,6 +119,11 @@ class Asker(QObject):
         """End all questions."""
         for key in list(self._open):
             self.drop(key)
+
+    def close(self) -> None:
+        """End all questions; what a timer of the closed window still asks is not begun."""
+        self._is_closed = True
+        self.drop_all()
 
     @property
     def is_idle(self) -> bool:

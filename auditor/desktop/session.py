@@ -141,6 +141,15 @@ class Session(QObject):
         self.judged.emit(run_id)
         return True
 
+    def commit_annotation(self, work: Callable[[Case], object]) -> bool:
+        """Commit what a person said of an item of search results; at once, so that it is kept when this returns True."""
+        try:
+            work(self._writable())
+        except AuditorError as error:
+            self.said.emit(str(error))
+            return False
+        return True
+
     def _writable(self) -> Case:
         if self.case is None:
             raise CaseError("No case is open.")
@@ -152,7 +161,7 @@ class Session(QObject):
 
     def close(self) -> None:
         """End questions, wait for what is being written, close the case. Runs go on."""
-        self.asker.drop_all()
+        self.asker.close()
         for background in self.findChildren(Background):
             background.finish()
         self.executor.close()

@@ -106,17 +106,31 @@ def apply(application: QApplication) -> None:
 
 def icon(name: str, colour: str | None = None) -> QIcon:
     """An icon of the project's set in the theme's ink, sharp at the usual scale factors."""
-    text = resource("icons", f"{name}.svg").read_text(encoding="utf-8").replace("#000000", colour or current().ink)
-    renderer = QSvgRenderer(text.encode())
+    drawing = resource("icons", f"{name}.svg").read_text(encoding="utf-8")
     made = QIcon()
-    for size in (16, 24, 32, 48, 64):
-        pixmap = QPixmap(size, size)
-        pixmap.fill(Qt.GlobalColor.transparent)
-        painter = QPainter(pixmap)
-        renderer.render(painter)
-        painter.end()
-        made.addPixmap(pixmap)
+    # Without one of its own a disabled icon is made from the enabled one, and white on accent would fade into grey.
+    for mode, ink in ((QIcon.Mode.Normal, colour or current().ink), (QIcon.Mode.Disabled, current().soft)):
+        renderer = QSvgRenderer(drawing.replace("#000000", ink).encode())
+        for size in (16, 24, 32, 48, 64):
+            pixmap = QPixmap(size, size)
+            pixmap.fill(Qt.GlobalColor.transparent)
+            painter = QPainter(pixmap)
+            renderer.render(painter)
+            painter.end()
+            made.addPixmap(pixmap, mode)
     return made
+
+
+def repolish(widget: QWidget) -> None:
+    """Draw a widget anew after a property that the style sheet looks at has changed."""
+    widget.style().unpolish(widget)
+    widget.style().polish(widget)
+
+
+def set_name(widget: QWidget, name: str) -> None:
+    """Give a widget another look of the style sheet."""
+    widget.setObjectName(name)
+    repolish(widget)
 
 
 def set_icon(button: QAbstractButton, name: str, *, on_accent: bool = False) -> None:
@@ -149,6 +163,8 @@ def _sheet(t: Theme) -> str:
     QLabel#help {{ font-size: 12px; }}
     QLabel#alert {{ color: {t.alert}; font-weight: 600; }}
     QLabel#state {{ color: {t.accent}; font-weight: 600; }}
+    QLabel#state[tone="alert"] {{ color: {t.alert}; }}
+    QLabel#state[tone="good"] {{ color: {t.good}; }}
     QLabel#verdict {{ font-size: 16px; }}
     QFrame#footer {{ border-top: 1px solid {t.line}; }}
     QWidget#header {{ background: {t.base}; border-bottom: 1px solid {t.line}; }}
@@ -156,6 +172,8 @@ def _sheet(t: Theme) -> str:
     QFrame#card {{ background: {t.base}; border: 1px solid {t.line}; border-radius: 6px; }}
     QFrame#verdictCard {{ background: {t.base}; border: 1px solid {t.line}; border-left: 4px solid {t.accent};
         border-radius: 4px; }}
+    QFrame#verdictCard[tone="alert"] {{ border-left-color: {t.alert}; }}
+    QFrame#verdictCard[tone="good"] {{ border-left-color: {t.good}; }}
     QFrame#drop {{ background: {t.base}; border: 2px dashed {t.line}; border-radius: 8px; }}
     QFrame#drop[over="true"] {{ border-color: {t.accent}; }}
     QWidget#rail {{ background: {t.raised}; border-right: 1px solid {t.line}; }}
@@ -186,6 +204,8 @@ def _sheet(t: Theme) -> str:
         alternate-background-color: {t.paper}; }}
     QHeaderView::section {{ background: {t.raised}; border: none; border-right: 1px solid {t.line};
         border-bottom: 1px solid {t.line}; padding: 5px 6px; font-weight: 600; }}
+    QTableCornerButton::section {{ background: {t.raised}; border: none; border-right: 1px solid {t.line};
+        border-bottom: 1px solid {t.line}; }}
     QTextEdit#reading {{ font-size: 17px; }}
     QTextEdit, QPlainTextEdit {{ background: {t.base}; border: 1px solid {t.line}; border-radius: 4px; }}
     QTextEdit:focus, QPlainTextEdit:focus {{ border-color: {t.accent}; }}

@@ -1,38 +1,40 @@
 """The window: rail, panels, activity bar; every command once."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QSize, Qt, QTime, QTimer
-from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeySequence
+from PySide6.QtCore import QTimer
+from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import (
     QApplication,
-    QButtonGroup,
     QFileDialog,
     QHBoxLayout,
-    QLabel,
     QMainWindow,
-    QPushButton,
     QStackedWidget,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
+from auditor.case import Case
 from auditor.desktop import theme
 from auditor.desktop.actions import Command, Commands
+from auditor.desktop.header import Header
 from auditor.desktop.palette import Palette, Shortcuts
 from auditor.desktop.panels.compare import ComparePanel
 from auditor.desktop.panels.models import ModelsPanel
 from auditor.desktop.panels.overview import OverviewPanel, sample_case_folder
+from auditor.desktop.panels.parity import ParityPanel
 from auditor.desktop.panels.rate import RatePanel
+from auditor.desktop.rail import Rail
 from auditor.desktop.session import Session
 from auditor.desktop.watch import Watcher
 from auditor.desktop.widgets.activity import ActivityBar
-from auditor.desktop.widgets.detail import plain_label
 from auditor.desktop.widgets.dropzone import dropped_file
+from auditor.errors import AuditorError
 from auditor.models.library import home
 from auditor.resources import resource
+from auditor.runs.directory import RunDirectory
 from auditor.runs.executor import RunStatus
 
 _SAID_MS = 15_000
@@ -59,114 +61,70 @@ class Window(QMainWindow):
         self.watcher = Watcher(session)
         self.overview = OverviewPanel(session)
         self.rate = RatePanel(session)
+        self.parity = ParityPanel(session)
+        #: Panels that show runs, by the name of the audit.
+        self.audits: dict[str, RatePanel | ParityPanel] = {"rating": self.rate, "parity": self.parity}
         self.compare = ComparePanel(session)
         self.models = ModelsPanel(session)
         self.activity = ActivityBar()
         self.commands = Commands(session.settings, self)
         self._build()
         self._make_commands()
-        self._name_find_button()
+        self._name_keys()
         self._connect()
         self._restore()
 
     def _build(self) -> None:
+        panels: tuple[tuple[str, str, QWidget], ...] = (
+            ("Overview", "overview", self.overview),
+            ("Rate", "rate", self.rate),
+            ("Parity", "parity", self.parity),
+            ("Compare", "compare", self.compare),
+            ("Models", "models", self.models),
+        )
         self.stack = QStackedWidget()
-        rail = QWidget()
-        rail.setObjectName("rail")
-        rail.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
-        rail.setFixedWidth(108)
-        rail_layout = QVBoxLayout(rail)
-        rail_layout.setContentsMargins(0, 10, 0, 10)
-        self._rail = QButtonGroup(self)
-        for place, (name, icon, panel) in enumerate(
-            (
-                ("Overview", "overview", self.overview),
-                ("Rate", "rate", self.rate),
-                ("Compare", "compare", self.compare),
-                ("Models", "models", self.models),
-            )
-        ):
-            button = QToolButton()
-            button.setObjectName("railButton")
-            button.setText(name)
-            theme.set_icon(button, icon)
-            button.setIconSize(QSize(26, 26))
-            button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextUnderIcon)
-            button.setCheckable(True)
-            button.setFixedWidth(96)
-            button.setAccessibleName(f"Panel {name}")
-            button.clicked.connect(lambda _checked=False, place=place: self.go_to(place))
-            self._rail.addButton(button, place)
-            rail_layout.addWidget(button)
+        for _, _, panel in panels:
             self.stack.addWidget(panel)
-        rail_layout.addStretch(1)
+        self.rail = Rail([(name, icon) for name, icon, _ in panels])
+        self.rail.wanted.connect(lambda place: self.go_to(self.stack.widget(place)))
+        self.header = Header(self.session)
         middle = QHBoxLayout()
         middle.setContentsMargins(0, 0, 0, 0)
         middle.setSpacing(0)
-        middle.addWidget(rail)
+        middle.addWidget(self.rail)
         middle.addWidget(self.stack, 1)
         whole = QWidget()
         layout = QVBoxLayout(whole)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
-        layout.addWidget(self._header())
+        layout.addWidget(self.header)
         layout.addLayout(middle, 1)
         layout.addWidget(self.activity)
         self.setCentralWidget(whole)
 
-    def _header(self) -> QWidget:
-        self.case_title: QLabel = plain_label("No case is open", name="heading", wrap=False)
-        self.case_facts: QLabel = plain_label(name="soft", wrap=False)
-        self._verified = ""
-        self.find_button = QPushButton()
-        self.find_button.setObjectName("find")
-        theme.set_icon(self.find_button, "search")
-        self.find_button.clicked.connect(self.show_palette)
-        header = QWidget()
-        header.setObjectName("header")
-        header.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
-        layout = QHBoxLayout(header)
-        layout.setContentsMargins(14, 6, 12, 6)
-        layout.addWidget(self.case_title)
-        layout.addSpacing(10)
-        layout.addWidget(self.case_facts)
-        layout.addStretch(1)
-        layout.addWidget(self.find_button)
-        return header
-
-    def _name_find_button(self) -> None:
-        keys = self.commands.action("find.command").shortcut().toString(QKeySequence.SequenceFormat.NativeText)
-        self.find_button.setText(f"Find a command   {keys}".rstrip())
-
-    def _show_case_facts(self) -> None:
-        case = self.session.case
-        self.case_title.setText(case.title if case else "No case is open")
-        n = len(self.session.runs()) if case else 0
-        facts = [f"{n:,} run" + ("s" if n != 1 else ""), self._verified] if case else []
-        self.case_facts.setText(" · ".join(fact for fact in facts if fact))
-
-    def _show_verified(self, holds: bool) -> None:
-        outcome = "evidence chain verified" if holds else "evidence chain NOT verified"
-        self._verified = f"{outcome} {QTime.currentTime().toString('HH:mm')}"
-        self._show_case_facts()
-
     def _make_commands(self) -> None:
+        go = self._goer
         made = (
             Command("case.new", "New case…", "add", "Ctrl+N", self.new_case, "Case"),
             Command("case.open", "Open case…", "open", "Ctrl+O", self.open_case, "Case"),
             Command("case.verify", "Verify case", "verify", "Ctrl+Shift+V", self._verify, "Case"),
-            Command("rate.file", "Choose conversations…", "open", "Ctrl+L", self._choose_file, "Run"),
-            Command("rate.sample", "Try with the sample", "run", "", self.try_sample, "Run"),
             Command("rate.run", "Run", "run", "Ctrl+Return", self._run, "Run"),
-            Command("rate.hand", "Rate by hand", "people", "Ctrl+H", self._rate_by_hand, "Run"),
-            Command("rate.humans", "Import human ratings…", "open", "Ctrl+I", self._import_ratings, "Run"),
             Command("rate.report", "Save report as HTML…", "report", "Ctrl+R", self._report, "Run"),
-            Command("compare.run", "Compare the ticked runs", "compare", "Ctrl+Shift+C", self._compare, "Run"),
+            Command("rate.file", "Choose conversations…", "open", "Ctrl+L", self._choose_file, "Rate"),
+            Command("rate.sample", "Try rating with the sample", "run", "", self.try_sample, "Rate"),
+            Command("rate.hand", "Rate by hand", "people", "Ctrl+H", self._rate_by_hand, "Rate"),
+            Command("rate.humans", "Import human ratings…", "open", "Ctrl+I", self._import_ratings, "Rate"),
+            Command("compare.run", "Compare the ticked runs", "compare", "Ctrl+Shift+C", self._compare, "Rate"),
+            Command("parity.file", "Choose search results…", "open", "Ctrl+Shift+L", self._choose_results, "Parity"),
+            Command("parity.sample", "Try parity with the sample", "run", "", self.try_parity, "Parity"),
+            Command("parity.annotate", "Annotate tones", "tone", "Ctrl+T", self._annotate, "Parity"),
+            Command("parity.power", "Plan a parity audit: power", "power", "Ctrl+P", self._power, "Parity"),
             Command("models.add", "Add a model…", "models", "Ctrl+M", self._add_model, "Models"),
-            Command("go.overview", "Go to Overview", "overview", "Ctrl+1", lambda: self.go_to(0), "Go"),
-            Command("go.rate", "Go to Rate", "rate", "Ctrl+2", lambda: self.go_to(1), "Go"),
-            Command("go.compare", "Go to Compare", "compare", "Ctrl+3", lambda: self.go_to(2), "Go"),
-            Command("go.models", "Go to Models", "models", "Ctrl+4", lambda: self.go_to(3), "Go"),
+            Command("go.overview", "Go to Overview", "overview", "Ctrl+1", go(self.overview), "Go"),
+            Command("go.rate", "Go to Rate", "rate", "Ctrl+2", go(self.rate), "Go"),
+            Command("go.parity", "Go to Parity", "parity", "Ctrl+3", go(self.parity), "Go"),
+            Command("go.compare", "Go to Compare", "compare", "Ctrl+4", go(self.compare), "Go"),
+            Command("go.models", "Go to Models", "models", "Ctrl+5", go(self.models), "Go"),
             Command("look.system", "Appearance: as the system", "overview", "", lambda: self.choose_scheme(""), "View"),
             Command("look.light", "Appearance: light", "overview", "", lambda: self.choose_scheme("light"), "View"),
             Command("look.dark", "Appearance: dark", "overview", "", lambda: self.choose_scheme("dark"), "View"),
@@ -180,24 +138,33 @@ class Window(QMainWindow):
                 menus[command.menu] = self.menuBar().addMenu(command.menu)
             menus[command.menu].addAction(self.commands.add(command))
 
+    def _goer(self, panel: QWidget) -> Callable[[], None]:
+        return lambda: self.go_to(panel)
+
+    def _name_keys(self) -> None:
+        self.header.show_keys(self.commands.action("find.command").shortcut())
+
     def _connect(self) -> None:
         session = self.session
         session.said.connect(self.say)
         session.started.connect(lambda path: self._watch(Path(path), show=True))
         session.case_changed.connect(self._case_changed)
         self.watcher.status.connect(self._show_status)
-        self.watcher.events.connect(lambda key, events: self.rate.take_events(Path(key), events))
+        self.watcher.events.connect(self._take_events)
         self.watcher.over.connect(self._over)
         self.activity.cancel_wanted.connect(session.cancel)
         self.activity.resume_wanted.connect(session.resume)
         self.activity.show_wanted.connect(self.show_run)
+        self.header.find_wanted.connect(self.show_palette)
         self.overview.new_case.connect(self.new_case)
         self.overview.open_case.connect(self.open_case)
         self.overview.try_sample.connect(self.try_sample)
+        self.overview.try_parity.connect(self.try_parity)
         self.overview.show_run.connect(self.show_run)
         self.overview.resume_run.connect(session.resume)
-        self.rate.setup.no_case.connect(self._need_case)
-        self.overview.verified.connect(self._show_verified)
+        self.overview.verified.connect(self.header.show_verified)
+        for panel in self.audits.values():
+            panel.setup.no_case.connect(self._need_case)
         self.models.changed.connect(self.rate.setup.refresh_models)
 
     def _restore(self) -> None:
@@ -207,15 +174,19 @@ class Window(QMainWindow):
             self.restoreGeometry(geometry)
         else:
             self.resize(1440, 900)
-        self.go_to(0)
+        self.go_to(self.overview)
 
-    def go_to(self, place: int) -> None:
+    def go_to(self, panel: Any) -> None:
         """Bring a panel into view."""
-        self.stack.setCurrentIndex(place)
-        self._rail.button(place).setChecked(True)
+        self.stack.setCurrentWidget(panel)
+        self.rail.mark(self.stack.indexOf(panel))
         # The panel is painted first; what it asks for comes after.
-        panel: Any = self.stack.widget(place)
         QTimer.singleShot(0, panel, panel.activate)
+
+    @property
+    def _audit_in_view(self) -> RatePanel | ParityPanel:
+        """The panel that runs and reports are meant for: the one in view, else Rate."""
+        return self.parity if self.stack.currentWidget() is self.parity else self.rate
 
     def say(self, sentence: str) -> None:
         """Show a sentence at the bottom for a while."""
@@ -224,8 +195,7 @@ class Window(QMainWindow):
     def _case_changed(self) -> None:
         case = self.session.case
         self.setWindowTitle(f"{case.title} – Auditor" if case else "Auditor")
-        self._verified = ""
-        self._show_case_facts()
+        self.header.forget_verified()
         self.watcher.forget_all()
         self.activity.clear()
         offered = 0
@@ -235,30 +205,46 @@ class Window(QMainWindow):
                 self._watch(summary.path, show=False)
 
     def _watch(self, path: Path, *, show: bool) -> None:
-        self._show_case_facts()
+        self.header.refresh()
         self.activity.row(path)
         if show:
-            self.go_to(1)
-            self.rate.show_run(path)
+            self._show(path)
         self.watcher.watch(path)
 
     def show_run(self, path: Path) -> None:
-        """Show a run in its panel."""
-        self.go_to(1)
-        if self.rate.show_run(path):
+        """Show a run in the panel of its audit."""
+        if self._show(path):
             self.watcher.watch(path)
+
+    def _show(self, path: Path) -> bool:
+        """Show a run; returns whether its events are wanted from the first on."""
+        try:
+            audit = RunDirectory(path).spec().audit
+        except AuditorError as error:
+            self.say(str(error))
+            return False
+        panel = self.audits.get(audit)
+        if panel is None:
+            self.say(f"The run {path.name} is of the audit {audit}, which has no panel here.")
+            return False
+        self.go_to(panel)
+        return panel.show_run(path)
 
     def _show_status(self, key: str, status: RunStatus, left: float | None) -> None:
         path = Path(key)
         self.activity.show_status(path, status, left)
-        self.rate.take_status(path, status)
+        for panel in self.audits.values():
+            panel.take_status(path, status)
+
+    def _take_events(self, key: str, events: list[dict[str, Any]]) -> None:
+        for panel in self.audits.values():
+            panel.take_events(Path(key), events)
 
     def _over(self, key: str) -> None:
         self.session.link()
-        self.rate.run_over(Path(key))
-        # What was verified no longer holds for what was linked since.
-        self._verified = ""
-        self._show_case_facts()
+        for panel in self.audits.values():
+            panel.run_over(Path(key))
+        self.header.forget_verified()
 
     def new_case(self) -> None:
         """Ask for a folder and make a case there."""
@@ -273,51 +259,77 @@ class Window(QMainWindow):
             self.session.open_case(Path(name))
 
     def _need_case(self) -> None:
+        panel = self._audit_in_view
         self.say("Results are kept in a case: name its folder first.")
         self.new_case()
         if self.session.case is not None:
-            self.rate.setup.start()
+            panel.setup.start()
+
+    def _sample_case(self) -> None:
+        if self.session.case is None:
+            self.session.open_case(sample_case_folder(home()), create=True, title="Trying the sample")
 
     def try_sample(self) -> None:
         """Make a case for trying, if none is open, and load the sample conversations."""
-        if self.session.case is None:
-            self.session.open_case(sample_case_folder(home()), create=True, title="Trying the sample")
-        self.go_to(1)
+        self._sample_case()
+        self.go_to(self.rate)
         self.rate.take_file(resource("samples", "conversations.jsonl"))
 
+    def try_parity(self) -> None:
+        """The same with the sample of search results."""
+        self._sample_case()
+        self.go_to(self.parity)
+        self.parity.setup.files.take_sample("biased")
+
     def _verify(self) -> None:
-        self.go_to(0)
+        self.go_to(self.overview)
         self.overview.verify()
 
     def _choose_file(self) -> None:
-        self.go_to(1)
+        self.go_to(self.rate)
         name, _ = QFileDialog.getOpenFileName(self, "Choose conversations")
         if name:
             self.rate.take_file(Path(name))
 
+    def _choose_results(self) -> None:
+        self.go_to(self.parity)
+        name, _ = QFileDialog.getOpenFileName(self, "Choose search results")
+        if name:
+            self.parity.setup.files.take_results(Path(name))
+
+    def _annotate(self) -> None:
+        self.go_to(self.parity)
+        self.parity.annotate()
+
+    def _power(self) -> None:
+        self.go_to(self.parity)
+        self.parity.show_power()
+
     def _run(self) -> None:
-        self.go_to(1)
-        self.rate.setup.start()
+        panel = self._audit_in_view
+        self.go_to(panel)
+        panel.setup.start()
 
     def _compare(self) -> None:
-        self.go_to(2)
+        self.go_to(self.compare)
         self.compare.compare()
 
     def _rate_by_hand(self) -> None:
-        self.go_to(1)
+        self.go_to(self.rate)
         self.rate.rate_by_hand()
 
     def _import_ratings(self) -> None:
-        self.go_to(1)
+        self.go_to(self.rate)
         self.rate.results.people.choose_file()
 
     def _report(self) -> None:
+        panel = self._audit_in_view
         name, _ = QFileDialog.getSaveFileName(self, "Save report", "report.html", "HTML (*.html)")
         if name:
-            self.rate.results.save_report("html", Path(name))
+            panel.results.report.save("html", Path(name))
 
     def _add_model(self) -> None:
-        self.go_to(3)
+        self.go_to(self.models)
         name, _ = QFileDialog.getOpenFileName(self, "Add a model", "", "GGUF models (*.gguf);;All files (*)")
         if name:
             self.models.add(Path(name))
@@ -329,7 +341,7 @@ class Window(QMainWindow):
     def show_shortcuts(self) -> None:
         """Show and change shortcuts."""
         shortcuts = Shortcuts(self.commands, self)
-        shortcuts.finished.connect(self._name_find_button)
+        shortcuts.finished.connect(self._name_keys)
         shortcuts.open()
 
     def choose_scheme(self, scheme: str) -> None:
@@ -345,6 +357,7 @@ class Window(QMainWindow):
         self.commands.refresh_icons()
         theme.refresh_icons(self)
         self.rate.refresh_theme()
+        self.parity.refresh_theme()
         self.compare.refresh_theme()
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
@@ -353,7 +366,7 @@ class Window(QMainWindow):
             event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent) -> None:
-        """A model goes to the library, a case is opened, everything else is conversations."""
+        """A model goes to the library, a case is opened, everything else to the audit in view."""
         path = dropped_file(event)
         if path is None:
             return
@@ -362,14 +375,15 @@ class Window(QMainWindow):
 
     def take_dropped(self, path: Path) -> None:
         """Recognise what was dropped and bring it where it belongs."""
-        if path.is_dir():
+        panel = self._audit_in_view
+        if path.is_dir() and (panel is self.rate or Case.is_case(path)):
             self.session.open_case(path)
         elif path.suffix.lower() == ".gguf":
-            self.go_to(3)
+            self.go_to(self.models)
             self.models.add(path)
         else:
-            self.go_to(1)
-            self.rate.take_file(path)
+            self.go_to(panel)
+            panel.take_file(path)
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Keep the geometry, end questions, close the case; runs go on."""
@@ -377,6 +391,7 @@ class Window(QMainWindow):
         self.watcher.forget_all()
         self.rate.results.table.finish()
         self.rate.results.people.finish()
+        self.parity.finish()
         self.compare.results.finish()
         self.session.close()
         super().closeEvent(event)

@@ -1,6 +1,7 @@
 """Screenshots of the real window: ``python -m tests.desktop.screens OUT_DIR`` (on a screen, or under Xvfb).
 
-Empty, running, failed and finished states at 1440x900 and 1024x700, light and dark.
+Empty, running, failed and finished states at 1440x900 and 1024x700, light and dark; ``parity`` as a second argument
+walks through the Parity panel alone.
 """
 
 import os
@@ -101,7 +102,7 @@ def shoot_compare(application: QApplication, window: Window, folder: Path, first
     window.session.resume(other.path)
     wait(application, lambda: window.session.executor.status(other.path).sealed, 300)
     settle(application, window)
-    window.go_to(2)
+    window.go_to(window.compare)
     panel = window.compare
     wait(application, lambda: len(panel.choice.offered) == 2, 30)
     for run in (first, other.path):
@@ -156,7 +157,74 @@ def shoot_people(application: QApplication, window: Window, folder: Path) -> Non
     shoot(application, window, folder, "people-queue")
 
 
-def main(folder: Path) -> None:
+def shoot_annotate(application: QApplication, window: Window, folder: Path) -> None:
+    """Save the annotation desk: before a name is given, two raters in, a proposal, one image in large."""
+    desk = window.parity.desk
+    window.parity.annotate()
+    wait(application, desk.sheet.isVisible, 120)
+    wait(application, lambda: desk.items.images.is_idle, 120)
+    shoot(application, window, folder, "annotate-empty")
+    for rater, keys in (("Ada", "28z4609752381"), ("Ben", "38z5608752")):
+        desk.bar.name.setFocus()
+        desk.bar.name.selectAll()
+        QTest.keyClicks(desk.bar.name, rater)
+        QTest.keyClick(desk.bar.name, Qt.Key.Key_Return)
+        desk.sheet.go_to(0, 0)
+        QTest.keyClicks(desk.sheet, keys)
+    QTest.keyClick(desk.sheet, "m")
+    settle(application, window)
+    shoot(application, window, folder, "annotate")
+    QTest.keyClick(desk.sheet, Qt.Key.Key_Space)
+    shoot(application, window, folder, "annotate-large")
+    desk.closed.emit()
+
+
+def shoot_parity(application: QApplication, window: Window, folder: Path) -> None:
+    """Save the Parity panel: planning, files with problems, running, each verdict, each tab, failed, over time."""
+    panel, files = window.parity, window.parity.setup.files
+    window.go_to(panel)
+    window.choose_scheme("light")
+    shoot(application, window, folder, "parity-empty")
+    panel.show_power()
+    wait(application, lambda: panel.power.pictures.count() > 0, 120)
+    shoot(application, window, folder, "parity-power")
+    panel.show_results()
+    damaged = Path(os.environ["AUDITOR_HOME"]) / "damaged-results.csv"
+    rows = (f"q{row // 5},i{row},{'first' if row == 3 else row % 5 + 1},{'ab'[row % 2]},light" for row in range(40))
+    damaged.write_text("\n".join(["query_id,item_id,rank,query_group,tone", *rows, ""]), encoding="utf-8")
+    files.take_results(damaged)
+    wait(application, files.previews["results"].problems.isVisible, 60)
+    shoot(application, window, folder, "parity-problems")
+    for engine in ("fair", "biased"):
+        files.take_sample(engine)
+        settle(application, window)
+        wait(application, panel.setup.run.isEnabled, 120)
+        shoot(application, window, folder, f"parity-preview-{engine}")
+        panel.setup.start()
+        wait(application, lambda: len(panel.results.live.steps) > 2, 120)
+        window.grab().save(str(folder / f"parity-running-{engine}.png"))
+        wait(application, panel.results.report.isVisible, 300)
+        settle(application, window)
+        panel.results.tables["queries"].view.selectRow(0)
+        settle(application, window)
+        shoot(application, window, folder, f"parity-{engine}")
+    for place in range(2, panel.results.tabs.count()):
+        panel.results.tabs.setCurrentIndex(place)
+        settle(application, window)
+        name = panel.results.tabs.tabText(place).lower().replace(" ", "-")
+        shoot(application, window, folder, f"parity-{name}")
+    shoot_annotate(application, window, folder)
+    case = window.session.case
+    assert case is not None
+    asked = {"mapping": {"attribute": "tone"}, "strata": ["brand"]}
+    failing = case.new_run("parity", asked, {"results": damaged}, {}, seed=0)
+    window.session.resume(failing.path)
+    wait(application, lambda: window.session.executor.status(failing.path).state is RunState.FAILED, 120)
+    settle(application, window)
+    shoot(application, window, folder, "parity-failed")
+
+
+def main(folder: Path, *, only_parity: bool = False) -> None:
     """Walk through the states."""
     folder.mkdir(parents=True, exist_ok=True)
     os.environ["AUDITOR_HOME"] = tempfile.mkdtemp()
@@ -164,18 +232,23 @@ def main(folder: Path) -> None:
     window = make_window(Path(os.environ["AUDITOR_HOME"]) / "desktop.ini")
     window.show()
     settle(application, window)
+    if only_parity:
+        window.session.open_case(Path(os.environ["AUDITOR_HOME"]) / "case", create=True, title="Fashion search")
+        shoot_parity(application, window, folder)
+        window.close()
+        return
     shoot(application, window, folder, "overview-empty")
-    window.go_to(1)
+    window.go_to(window.rate)
     shoot(application, window, folder, "rate-empty")
     shoot_rubric_editor(application, window, folder)
-    window.go_to(2)
+    window.go_to(window.compare)
     shoot(application, window, folder, "compare-empty")
-    window.go_to(3)
+    window.go_to(window.models)
     shoot(application, window, folder, "models")
     shoot_optimise(application, window, folder)
     case = Path(os.environ["AUDITOR_HOME"]) / "cases" / "assistant-review"
     window.session.open_case(case, create=True, title="Assistant review, November")
-    window.go_to(1)
+    window.go_to(window.rate)
     damaged = Path(os.environ["AUDITOR_HOME"]) / "damaged.csv"
     damaged.write_text("question_de,reply_de\nHi?,Hello.\n", encoding="utf-8")
     window.rate.take_file(damaged)
@@ -216,10 +289,11 @@ def main(folder: Path) -> None:
     settle(application, window)
     shoot(application, window, folder, "rate-failed")
     shoot_compare(application, window, folder, run)
-    window.go_to(0)
+    shoot_parity(application, window, folder)
+    window.go_to(window.overview)
     shoot(application, window, folder, "overview")
     window.close()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), only_parity=sys.argv[2:] == ["parity"])

@@ -73,7 +73,7 @@ def compared(_compared: tuple[Path, list[str]], tmp_path: Path) -> tuple[Path, l
 
 def open_panel(window: Window, qtbot: QtBot, case: Path, n: int) -> None:
     assert window.session.open_case(case)
-    window.go_to(2)
+    window.go_to(window.compare)
     qtbot.waitUntil(lambda: len(window.compare.choice.offered) == n, timeout=30_000)
 
 
@@ -238,7 +238,7 @@ def test_another_case_clears_the_panel(
     window: Window, qtbot: QtBot, compared: tuple[Path, list[str]], tmp_path: Path
 ) -> None:
     case, (first, second, _third) = compared
-    window.go_to(2)
+    window.go_to(window.compare)
     assert window.compare.choice.words.text().startswith("No case is open")
     open_panel(window, qtbot, case, 3)
     compare(window, qtbot, first, second)

@@ -19,7 +19,7 @@ from tests.conftest import SAMPLE
 @pytest.fixture
 def dialog(window: Window, qtbot: QtBot) -> OptimiseModel:
     """The dialog as it opens for the starter."""
-    window.go_to(window.stack.indexOf(window.models))
+    window.go_to(window.models)
     qtbot.waitUntil(lambda: window.models.table.rowCount() == 1, timeout=20_000)
     QTest.mouseClick(window.models.optimise_button, Qt.MouseButton.LeftButton)
     (opened,) = window.models.findChildren(OptimiseModel)

@@ -320,7 +320,7 @@ def test_a_file_of_ratings_is_recognised_shown_and_added(
     idle(window, qtbot)
     assert {record.run for record in records(window)} == {run}
     assert {record.body["source"] for record in records(window)} == {"people.csv"}
-    assert window.rate.setup.recognised.text() != "people.csv"
+    assert window.rate.setup.file.recognised.text() != "people.csv"
     window.close()
     assert verify(finished_case).ok
 

@@ -66,8 +66,8 @@ def test_a_dropped_file_is_previewed_rated_shown_and_reported(
     window = case_window
     ready(window, qtbot, short(tmp_path, 5))
     assert window.stack.currentWidget() is window.rate
-    assert "5 conversations" in window.rate.setup.recognised.text()
-    assert window.rate.setup.rows.rowCount() == 5
+    assert "5 conversations" in window.rate.setup.file.recognised.text()
+    assert window.rate.setup.file.rows.rowCount() == 5
     assert "GiB" in window.rate.setup.cost.text()
     QTest.mouseClick(window.rate.setup.run, Qt.MouseButton.LeftButton)
     run = finish(window, qtbot)
@@ -82,7 +82,7 @@ def test_a_dropped_file_is_previewed_rated_shown_and_reported(
     assert window.session.case is not None
     for kind in ("html", "pdf"):
         target = tmp_path / f"out.{kind}"
-        window.rate.results.save_report(kind, target)
+        window.rate.results.report.save(kind, target)
         qtbot.waitUntil(target.is_file, timeout=30_000)
         qtbot.waitUntil(lambda: window.session.asker.is_idle, timeout=10_000)
     assert findings["verdict"]["sentence"] in (tmp_path / "out.html").read_text()
@@ -147,8 +147,8 @@ def test_a_damaged_file_says_what_is_wrong(case_window: Window, qtbot: QtBot, tm
     path = tmp_path / "bad.txt"
     path.write_bytes("Grüße".encode("utf-16"))
     drop(case_window, path)
-    qtbot.waitUntil(case_window.rate.setup.problem.isVisible, timeout=20_000)
-    assert "UTF-16" in case_window.rate.setup.problem.text()
+    qtbot.waitUntil(case_window.rate.setup.file.problem.isVisible, timeout=20_000)
+    assert "UTF-16" in case_window.rate.setup.file.problem.text()
     assert not case_window.rate.setup.run.isEnabled()
 
 
@@ -157,12 +157,12 @@ def test_columns_that_say_nothing_are_mapped_by_hand(case_window: Window, qtbot:
     path.write_text("frage,antwort\nHi?,Hello.\nAnd?,So.\n", encoding="utf-8")
     setup = case_window.rate.setup
     drop(case_window, path)
-    qtbot.waitUntil(lambda: "response" in setup.mapping, timeout=20_000)
+    qtbot.waitUntil(lambda: "response" in setup.file.mapping, timeout=20_000)
     assert not setup.run.isEnabled()
-    box = setup.mapping["response"]
+    box = setup.file.mapping["response"]
     box.setCurrentIndex(box.findData("antwort"))
     box.activated.emit(box.currentIndex())
-    qtbot.waitUntil(lambda: "2 conversations" in setup.recognised.text(), timeout=20_000)
+    qtbot.waitUntil(lambda: "2 conversations" in setup.file.recognised.text(), timeout=20_000)
     qtbot.waitUntil(setup.run.isEnabled, timeout=20_000)
 
 

@@ -28,7 +28,7 @@ def settled(window: Window, qtbot: QtBot) -> None:
 
 def opened(window: Window, qtbot: QtBot) -> RubricEditor:
     """The editor on what is chosen in the panel, with its prompt shown."""
-    window.go_to(1)
+    window.go_to(window.rate)
     qtbot.waitUntil(lambda: window.rate.setup.model.count() == 1, timeout=30_000)
     settled(window, qtbot)
     QTest.mouseClick(window.rate.setup.rubric.edit_button, Qt.MouseButton.LeftButton)
@@ -94,7 +94,7 @@ def test_a_saved_version_is_what_the_next_run_uses(
 ) -> None:
     version = rubric_store.save(checked({**load().model_dump(mode="json"), "name": "mine"}))
     window = case_window
-    window.go_to(1)
+    window.go_to(window.rate)
     choice = window.rate.setup.rubric
     qtbot.waitUntil(lambda: choice.box.count() == 2, timeout=30_000)
     assert choice.path is None
@@ -249,7 +249,7 @@ def test_unsaved_changes_outlive_a_crash(window: Window, editor: RubricEditor, q
 
 
 def opened_with_draft(window: Window, qtbot: QtBot) -> RubricEditor:
-    window.go_to(1)
+    window.go_to(window.rate)
     settled(window, qtbot)
     editor = window.rate.setup.rubric.edit()
     qtbot.waitUntil(lambda: bool(editor.state.text()), timeout=10_000)

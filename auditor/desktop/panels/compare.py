@@ -1,17 +1,15 @@
 """The Compare panel: left which runs, middle how they differ, right one conversation with every judge's scores."""
 
-from PySide6.QtCore import Qt
-from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from auditor.desktop.panels.compare_choice import CompareChoice
 from auditor.desktop.panels.compare_detail import CompareDetail
 from auditor.desktop.panels.compare_results import CompareResults
 from auditor.desktop.session import Session
+from auditor.desktop.widgets.three_parts import ThreeParts
 
 #: Widths of the left and the right part in a wide and in a narrow panel; the middle one takes what is left.
 _WIDE, _SMALL = (306, 292), (216, 276)
-_NARROW_PX = 1100
 
 
 class ComparePanel(QWidget):
@@ -20,16 +18,10 @@ class ComparePanel(QWidget):
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        self._is_narrow: bool | None = None
         self.choice = CompareChoice(session)
         self.results = CompareResults(session)
         self.detail = CompareDetail(session)
-        self.splitter = QSplitter(Qt.Orientation.Horizontal)
-        for part in (self.choice, self.results, self.detail):
-            self.splitter.addWidget(part)
-        self.splitter.setChildrenCollapsible(False)
-        for place, stretch in enumerate((0, 1, 0)):
-            self.splitter.setStretchFactor(place, stretch)
+        self.splitter = ThreeParts(self.choice, self.results, self.detail, wide=_WIDE, small=_SMALL)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.splitter)
@@ -38,15 +30,6 @@ class ComparePanel(QWidget):
         self.results.row_selected.connect(self._show_row)
         session.case_changed.connect(self.clear)
         session.runs_changed.connect(self._refresh_if_shown)
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        """Give the middle what a small window has to spare; a splitter that was moved stays as it is on a large one."""
-        super().resizeEvent(event)
-        is_narrow = event.size().width() < _NARROW_PX
-        if is_narrow != self._is_narrow:
-            self._is_narrow = is_narrow
-            left, right = _SMALL if is_narrow else _WIDE
-            self.splitter.setSizes([left, event.size().width() - left - right, right])
 
     def activate(self) -> None:
         """Called when the panel comes into view."""

@@ -191,6 +191,9 @@ class CompareChoice(QWidget):
     def _instrument_words(self) -> str:
         chosen = [self._boxes[identity].run for identity in self._chosen]
         differ = [words for field, words in _INSTRUMENT.items() if len({run[field] for run in chosen}) > 1]
+        # The room decides what is left out of long conversations; where everything fitted it changes nothing.
+        if len({run["n_ctx"] for run in chosen}) > 1 and any(run["n_truncated"] for run in chosen):
+            differ.append("the tokens that a conversation may take")
         if not differ:
             return ""
         listed = " and ".join(filter(None, (", ".join(differ[:-1]), differ[-1])))

@@ -23,7 +23,8 @@ from auditor.runs.contract import RunState
 _COLUMNS = ("Run", "Audit", "State", "Sealed", "In the chain", "Verdict")
 _EMPTY = (
     "No case is open. A case is a folder that keeps everything an audit rests on: inputs by hash, runs, human judgements "
-    "and the chain of evidence. Make one, open one, or try the program with the sample conversations."
+    "and the chain of evidence. Make one, open one, or try the program with the samples: conversations to rate, and search "
+    "results to test for parity."
 )
 
 
@@ -32,7 +33,7 @@ class OverviewPanel(QWidget):
 
     Signals
     -------
-    new_case(), open_case(), try_sample(), show_run(object), resume_run(object)
+    new_case(), open_case(), try_sample(), try_parity(), show_run(object), resume_run(object)
         What the person wants; runs are given by their path.
     verified(bool)
         Every hash of the case was recomputed; whether all of them hold.
@@ -41,6 +42,7 @@ class OverviewPanel(QWidget):
     new_case = Signal()
     open_case = Signal()
     try_sample = Signal()
+    try_parity = Signal()
     show_run = Signal(object)
     resume_run = Signal(object)
     verified = Signal(bool)
@@ -60,9 +62,13 @@ class OverviewPanel(QWidget):
         start = QHBoxLayout()
         self.new_button = self._button("add", "New case…", self.new_case.emit)
         self.open_button = self._button("open", "Open case…", self.open_case.emit)
-        self.sample_button = self._button("run", "Try with the sample", self.try_sample.emit)
+        self.sample_button = self._button("rate", "Try rating", self.try_sample.emit)
+        self.sample_button.setToolTip("Rate the sample conversations.")
+        self.parity_button = self._button("parity", "Try parity", self.try_parity.emit)
+        self.parity_button.setToolTip("Test the sample of search results.")
         self.verify_button = self._button("verify", "Verify", self.verify)
-        for button in (self.new_button, self.open_button, self.sample_button, self.verify_button):
+        samples = (self.sample_button, self.parity_button)
+        for button in (self.new_button, self.open_button, *samples, self.verify_button):
             start.addWidget(button)
         start.addStretch(1)
         acts = QHBoxLayout()
@@ -131,7 +137,7 @@ class OverviewPanel(QWidget):
         self.runs.show_rows(rows, places[0] if places else 0)
         stopped = [run.id for run in self._runs if run.state is RunState.INTERRUPTED]
         self.interrupted.setText(
-            f"Interrupted: {', '.join(stopped)}. What was rated is kept; select it and press Resume." if stopped else ""
+            f"Interrupted: {', '.join(stopped)}. What was done is kept; select it and press Resume." if stopped else ""
         )
         self.interrupted.setVisible(bool(stopped))
         self._show_said()

@@ -3,9 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import Qt
-from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QSplitter, QStackedLayout, QWidget
+from PySide6.QtWidgets import QStackedLayout, QWidget
 
 from auditor.desktop.panels.rate_by_hand import RateByHand
 from auditor.desktop.panels.rate_detail import RateDetail
@@ -14,13 +12,13 @@ from auditor.desktop.panels.rate_judge import SHOWN
 from auditor.desktop.panels.rate_results import RateResults
 from auditor.desktop.panels.rate_setup import RateSetup
 from auditor.desktop.session import Session
+from auditor.desktop.widgets.three_parts import ThreeParts
 from auditor.runs.contract import RunState
 from auditor.runs.directory import RunDirectory
 from auditor.runs.executor import RunStatus
 
-#: Widths of the three parts in a wide and in a narrow panel; the middle one takes what is left.
-_WIDE, _SMALL = (330, 700, 310), (304, 400, 214)
-_NARROW_PX = 1100
+#: Widths of the left and the right part in a wide and in a narrow panel; the middle one takes what is left.
+_WIDE, _SMALL = (330, 310), (304, 214)
 
 
 class RatePanel(QWidget):
@@ -29,18 +27,10 @@ class RatePanel(QWidget):
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        self._is_narrow = False
         self.setup = RateSetup(session)
         self.results = RateResults(session)
         self.detail = RateDetail(session)
-        self.splitter = QSplitter(Qt.Orientation.Horizontal)
-        for part in (self.setup, self.results, self.detail):
-            self.splitter.addWidget(part)
-        self.splitter.setChildrenCollapsible(False)
-        self.splitter.setStretchFactor(0, 0)
-        self.splitter.setStretchFactor(1, 1)
-        self.splitter.setStretchFactor(2, 0)
-        self.splitter.setSizes(list(_WIDE))
+        self.splitter = ThreeParts(self.setup, self.results, self.detail, wide=_WIDE, small=_SMALL)
         self.by_hand = RateByHand(session, self.results.table.model)
         self._pages = QStackedLayout(self)
         self._pages.addWidget(self.splitter)
@@ -53,16 +43,6 @@ class RatePanel(QWidget):
         self.detail.rate_wanted.connect(lambda row, axis: self.rate_by_hand((row, axis)))
         self.by_hand.closed.connect(self.show_results)
         session.case_changed.connect(self.clear)
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        """Give the results what a small window has to spare; a splitter that was moved stays as it is on a large one."""
-        super().resizeEvent(event)
-        is_narrow = event.size().width() < _NARROW_PX
-        if is_narrow != self._is_narrow:
-            self._is_narrow = is_narrow
-            middle = event.size().width() - (_SMALL[0] + _SMALL[2] if is_narrow else _WIDE[0] + _WIDE[2])
-            sides = _SMALL if is_narrow else _WIDE
-            self.splitter.setSizes([sides[0], middle, sides[2]])
 
     def activate(self) -> None:
         """Called when the panel comes into view."""

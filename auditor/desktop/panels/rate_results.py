@@ -1,30 +1,19 @@
 """The middle of the Rate panel: verdict in words, then pictures, then the table of ratings, live or finished."""
 
-import shutil
-import tempfile
-from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QUrl, Signal
-from PySide6.QtGui import QDesktopServices
-from PySide6.QtWidgets import (
-    QFileDialog,
-    QFrame,
-    QHBoxLayout,
-    QMenu,
-    QTabWidget,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 
 from auditor.desktop import theme
 from auditor.desktop.panels.rate_people import RatePeople
+from auditor.desktop.panels.run_pictures import RunPictures
+from auditor.desktop.panels.run_report import ReportButton
+from auditor.desktop.panels.run_table import load_table
 from auditor.desktop.session import Session
-from auditor.desktop.widgets.columns import Numbers, Texts, read_columns
-from auditor.desktop.widgets.detail import plain_label
-from auditor.desktop.widgets.figure import FigureCard
-from auditor.desktop.widgets.pane import ScrollPane
+from auditor.desktop.widgets.columns import Numbers, Texts
 from auditor.desktop.widgets.table import Table
+from auditor.desktop.widgets.verdict import VerdictCard, VerdictPane
 from auditor.errors import AuditorError
 from auditor.runs.contract import RunState
 from auditor.runs.directory import RunDirectory
@@ -77,58 +66,31 @@ class RateResults(QWidget):
         self._session = session
         self.run: RunDirectory | None = None
         self.is_whole = False
-        self.state = plain_label(name="state")
-        self.state.hide()
-        self.verdict = plain_label(_EMPTY, name="verdict")
-        self.alert = plain_label(name="alert")
-        self.alert.hide()
-        self.facts = plain_label(name="soft")
-        self.facts.hide()
-        self.report = theme.icon_button("report", "Report")
-        menu = QMenu(self.report)
-        menu.addAction("As HTML…", lambda: self._ask_report("html"))
-        menu.addAction("As PDF…", lambda: self._ask_report("pdf"))
-        self.report.setMenu(menu)
-        self.report.hide()
+        self.report = ReportButton(session)
         self.resume = theme.icon_button("resume", "Resume")
         self.resume.clicked.connect(self._resume)
-        self.resume.hide()
         self.hand = theme.icon_button("people", "Rate by hand")
         self.hand.clicked.connect(self.hand_wanted)
-        self.hand.hide()
+        self._buttons = (self.resume, self.hand, self.report)
+        self.card = VerdictCard(self._buttons)
+        self.state, self.verdict, self.alert = self.card.state, self.card.verdict, self.card.alert
         self.people = RatePeople(session)
-        card = QFrame()
-        card.setObjectName("verdictCard")
-        inside = QVBoxLayout(card)
-        inside.setContentsMargins(14, 12, 12, 12)
-        inside.addWidget(self.state)
-        inside.addWidget(self.verdict)
-        inside.addWidget(self.alert)
-        inside.addWidget(self.facts)
-        below = QHBoxLayout()
-        below.addStretch(1)
-        below.addWidget(self.resume)
-        below.addWidget(self.hand)
-        below.addWidget(self.report)
-        inside.addLayout(below)
         self.table = Table("Ratings")
         self.table.selected.connect(self.row_selected)
-        self._pictures = QWidget()
-        self._pictures_layout = QVBoxLayout(self._pictures)
-        self._pictures_layout.setContentsMargins(0, 0, 8, 0)
+        self._pictures = RunPictures(session, "rating")
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
         self.tabs.tabBar().setDrawBase(False)
-        self.tabs.addTab(ScrollPane(self._pictures), "Pictures")
+        self.tabs.addTab(self._pictures, "Pictures")
         self.tabs.addTab(self.table, "Ratings")
         self.tabs.addTab(self.people, "People")
-        self.tabs.hide()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(14, 14, 14, 10)
-        layout.addWidget(card)
+        layout.addWidget(VerdictPane(self.card))
         layout.addWidget(self.tabs, 1)
         self._spring = QWidget()
         layout.addWidget(self._spring, 1)
+        self.show_empty()
 
     def show_live(self, run: RunDirectory) -> None:
         """Begin to show a run that is under way; its events follow."""
@@ -144,13 +106,10 @@ class RateResults(QWidget):
             self.resume_wanted.emit(self.run.path)
 
     def _begin(self, run: RunDirectory) -> None:
-        self.run, self.is_whole = run, False
-        self.people.clear()
+        self.show_empty()
+        self.run = self.report.run = run
         self._spring.hide()
         self.tabs.show()
-        for widget in (self.state, self.alert, self.facts, self.report, self.resume, self.hand):
-            widget.hide()
-        self._clear_pictures()
 
     def take_events(self, events: list[dict[str, Any]]) -> None:
         """Take in events of the run in view."""
@@ -162,12 +121,11 @@ class RateResults(QWidget):
                 self.table.fit_columns()
         for event in events:
             if event["kind"] == "warning":
-                self.alert.setText(event["message"])
-                self.alert.show()
+                self.card.show_alerts([event["message"]])
 
     def show_status(self, status: RunStatus) -> None:
         """Say where an unfinished run stands."""
-        self._show_state(status.state.value)
+        self.card.show_state(status.state.value)
         if status.state.is_live:
             words = status.message or "Working"
             done = f": {status.done:,} of {status.total:,} conversations so far" if status.total else ""
@@ -185,104 +143,38 @@ class RateResults(QWidget):
         except AuditorError as error:
             self.verdict.setText(str(error))
             return
-        self._show_state(findings["verdict"]["state"])
+        self.card.show_state(findings["verdict"]["state"])
         self.verdict.setText(findings["verdict"]["sentence"])
-        self.alert.setText("\n".join(caution["message"] for caution in findings["warnings"]))
-        self.alert.setVisible(bool(findings["warnings"]))
-        self.facts.setText(
+        self.card.show_alerts([caution["message"] for caution in findings["warnings"]])
+        self.card.show_facts(
             f"Rubric {findings['rubric']['name']} ({findings['rubric_sha256'][:12]}…), model {findings['model_name']} "
             f"{findings['model_quantisation']} ({findings['model_sha256'][:12]}…), seed {findings['provenance']['seed']}."
         )
-        self.facts.show()
         self.report.show()
         for place in (0, 2):
             self.tabs.setTabVisible(place, True)
         self.tabs.setCurrentIndex(0)
         self.people.show_run(run)
-        self._ask_pictures()
-        self._ask_table()
+        self._pictures.show_run(run)
+        load_table(self._session, run, "ratings", self.table, self._show_table)
 
-    def _show_state(self, state: str) -> None:
-        self.state.setText(f"● {state[:1].upper()}{state[1:]}")
-        self.state.show()
-
-    def _ask_pictures(self) -> None:
-        if self.run is not None:
-            asked = {"run_dir": str(self.run.path), "theme": theme.current().name}
-            self._session.asker.ask("pictures", asked, self._show_pictures, self._session.said.emit)
-
-    def _show_pictures(self, pictures: list[dict[str, Any]]) -> None:
-        self._clear_pictures()
-        for picture in pictures:
-            self._pictures_layout.addWidget(FigureCard(picture, self._export))
-        self._pictures_layout.addStretch(1)
-
-    def _clear_pictures(self) -> None:
-        while (item := self._pictures_layout.takeAt(0)) is not None:
-            if widget := item.widget():
-                widget.hide()
-                widget.deleteLater()
+    def _show_table(self, columns: list[Numbers | Texts]) -> None:
+        self.table.set_columns(columns)
+        self.is_whole = True
+        self.hand.show()
 
     def refresh_theme(self) -> None:
         """Draw the pictures in the colours of the theme."""
         if self.run is not None and self.report.isVisibleTo(self):
-            self._ask_pictures()
+            self._pictures.refresh_theme()
             self.people.refresh_theme()
-
-    def _export(self, name: str, path: Path) -> None:
-        assert self.run is not None
-        asked = {"run_dir": str(self.run.path), "theme": "light", "name": name, "path": str(path)}
-        self._session.asker.ask(
-            "picture_export",
-            asked,
-            lambda done: self._session.said.emit(f"Saved {done['path']}."),
-            self._session.said.emit,
-        )
-
-    def _ask_table(self) -> None:
-        assert self.run is not None
-        folder = Path(tempfile.mkdtemp(prefix="auditor-table-"))
-
-        def shown(found: dict[str, Any]) -> None:
-            def ready(columns: list[Numbers | Texts]) -> None:
-                shutil.rmtree(folder, ignore_errors=True)
-                self.table.set_columns(columns)
-                self.is_whole = True
-                self.hand.show()
-
-            self.table.background.do(lambda: read_columns(folder, found["columns"]), ready, failed)
-
-        def failed(sentence: str) -> None:
-            shutil.rmtree(folder, ignore_errors=True)
-            self._session.said.emit(sentence)
-
-        asked = {"run_dir": str(self.run.path), "table": "ratings", "folder": str(folder)}
-        self._session.asker.ask("table", asked, shown, failed)
-
-    def _ask_report(self, kind: str) -> None:
-        assert self.run is not None
-        name, _ = QFileDialog.getSaveFileName(self, "Save report", f"report.{kind}", f"{kind.upper()} (*.{kind})")
-        if name:
-            self.save_report(kind, Path(name))
-
-    def save_report(self, kind: str, path: Path) -> None:
-        """Write the report and open it."""
-        case = self._session.case
-        if self.run is None or case is None:
-            return
-        asked = {"case": str(case.path), "run": self.run.path.name, kind: str(path)}
-        self._session.asker.ask("report", asked, self._show_report, self._session.said.emit)
-
-    def _show_report(self, files: list[str]) -> None:
-        self._session.said.emit(f"Saved {files[0]}.")
-        if self._session.settings.value("open_reports", True, bool):
-            QDesktopServices.openUrl(QUrl.fromLocalFile(files[0]))
 
     def show_empty(self) -> None:
         """Say what to do."""
-        self.run, self.is_whole = None, False
+        self.run, self.report.run, self.is_whole = None, None, False
         self.people.clear()
-        self.verdict.setText(_EMPTY)
-        for widget in (self.state, self.alert, self.facts, self.report, self.resume, self.hand, self.tabs):
+        self._pictures.clear()
+        self.card.clear(_EMPTY)
+        for widget in (*self._buttons, self.tabs):
             widget.hide()
         self._spring.show()

@@ -6,35 +6,28 @@ from typing import Any
 from PySide6.QtCore import QTimer, Signal
 from PySide6.QtWidgets import (
     QComboBox,
-    QFileDialog,
     QFormLayout,
-    QFrame,
-    QHBoxLayout,
-    QHeaderView,
     QLabel,
-    QPlainTextEdit,
-    QPushButton,
     QSpinBox,
-    QTableWidget,
-    QTableWidgetItem,
     QVBoxLayout,
     QWidget,
 )
 
 from auditor.audits import rating
-from auditor.desktop import theme
 from auditor.desktop.panels.rubric_choice import RubricChoice
 from auditor.desktop.session import Session
 from auditor.desktop.widgets.detail import plain_label
 from auditor.desktop.widgets.dropzone import DropZone
+from auditor.desktop.widgets.file_preview import FilePreview
 from auditor.desktop.widgets.form import Form
+from auditor.desktop.widgets.other_file import OtherFile
 from auditor.desktop.widgets.pane import ScrollPane
+from auditor.desktop.widgets.run_footer import RunFooter
 from auditor.errors import AuditorError
 from auditor.models import ModelFile
 from auditor.resources import resource
 
 _COST_DELAY_MS = 300
-_NOT_MAPPED = "(not in the file)"
 _NO_PEOPLE = "None. With a file of them the run shows agreement, and can certify from which confidence on to accept."
 
 
@@ -53,7 +46,6 @@ class RateSetup(QWidget):
         super().__init__(parent)
         self._session = session
         self._path: Path | None = None
-        self._people: Path | None = None
         self._preview: dict[str, Any] | None = None
         self._models: dict[str, ModelFile] = {}
         self._fits = False
@@ -78,7 +70,10 @@ class RateSetup(QWidget):
         whole.setContentsMargins(0, 0, 0, 0)
         whole.setSpacing(0)
         whole.addWidget(ScrollPane(inner), 1)
-        whole.addWidget(self._footer())
+        self.footer = RunFooter()
+        self.footer.wanted.connect(self.start)
+        self.cost, self.run = self.footer.cost, self.footer.run
+        whole.addWidget(self.footer)
         self._delay = QTimer(self, singleShot=True, interval=_COST_DELAY_MS)
         self._delay.timeout.connect(self._ask_cost)
         session.case_changed.connect(self.refresh_cost)
@@ -89,31 +84,11 @@ class RateSetup(QWidget):
         self.drop = DropZone("conversations", role.endings)
         self.drop.setToolTip(role.description)
         self.drop.chosen.connect(self.take_file)
-        self.drop.sample_wanted.connect(lambda: self.take_file(resource("samples", "conversations.jsonl")))
-        self.recognised = plain_label(role.description, name="help")
-        self.problem = plain_label(name="alert")
-        self.problem.hide()
-        self.problems = QPlainTextEdit()
-        self.problems.setReadOnly(True)
-        self.problems.setAccessibleName("Records that cannot be rated")
-        self.problems.setFixedHeight(96)
-        self.problems.setTabChangesFocus(True)
-        self.problems.hide()
-        self.rows = QTableWidget(0, 0)
-        self.rows.setAccessibleName("Preview of the first rows")
-        self.rows.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
-        self.rows.setFixedHeight(150)
-        self.rows.setWordWrap(False)
-        self.rows.setTabKeyNavigation(False)
-        self.rows.verticalHeader().hide()
-        self.rows.hide()
-        self._mapping_frame = QFrame()
-        self._mapping_layout = QFormLayout(self._mapping_frame)
-        self._mapping_layout.setContentsMargins(0, 0, 0, 0)
-        self._mapping_frame.hide()
-        self.mapping: dict[str, QComboBox] = {}
-        for widget in (self.drop, self.recognised, self.problem, self._mapping_frame, self.rows, self.problems):
-            self._layout.addWidget(widget)
+        self.drop.sample_wanted.connect(lambda _name: self.take_file(resource("samples", "conversations.jsonl")))
+        self.file = FilePreview(role.description, "Records that cannot be rated")
+        self.file.mapped.connect(lambda: self._ask_preview(self.file.columns()))
+        self._layout.addWidget(self.drop)
+        self._layout.addWidget(self.file)
 
     def _build_model(self) -> None:
         self._layout.addWidget(_heading("Judge"))
@@ -130,47 +105,15 @@ class RateSetup(QWidget):
 
     def _build_people(self) -> None:
         self._layout.addWidget(_heading("Human ratings"))
-        self.people_words = plain_label(_NO_PEOPLE, name="help")
-        self.choose_people = theme.icon_button("people", "Choose a file…")
-        self.choose_people.setToolTip("CSV with the columns conversation_id, axis, rater, score.")
-        self.choose_people.clicked.connect(self._choose_people)
-        self.drop_people = theme.icon_button("remove", "Without")
-        self.drop_people.setAccessibleName("Run without human ratings")
-        self.drop_people.clicked.connect(lambda: self.take_people(None))
-        self.drop_people.hide()
-        row = QHBoxLayout()
-        row.addWidget(self.choose_people)
-        row.addWidget(self.drop_people)
-        row.addStretch(1)
-        self._layout.addWidget(self.people_words)
-        self._layout.addLayout(row)
-
-    def _choose_people(self) -> None:
-        name, _ = QFileDialog.getOpenFileName(self, "Choose human ratings", "", "Human ratings (*.csv)")
-        if name:
-            self.take_people(Path(name))
-
-    def take_people(self, path: Path | None) -> None:
-        """Set the next run beside a file of human ratings, or beside none."""
-        self._people = path
-        self.people_words.setText(f"The run is set beside {path.name}." if path else _NO_PEOPLE)
-        self.drop_people.setVisible(path is not None)
-
-    def _footer(self) -> QFrame:
-        # Cost and Run stay in view however far the settings are scrolled.
-        self.cost = plain_label(name="help")
-        self.run = QPushButton("Run")
-        theme.set_icon(self.run, "run", on_accent=True)
-        self.run.setObjectName("primary")
-        self.run.setEnabled(False)
-        self.run.clicked.connect(self.start)
-        footer = QFrame()
-        footer.setObjectName("footer")
-        layout = QVBoxLayout(footer)
-        layout.setContentsMargins(14, 8, 14, 12)
-        layout.addWidget(self.cost)
-        layout.addWidget(self.run)
-        return footer
+        self.people = OtherFile(
+            "Human ratings",
+            without=_NO_PEOPLE,
+            given="The run is set beside {name}.",
+            endings=(".csv",),
+            icon="people",
+            tip="CSV with the columns conversation_id, axis, rater, score.",
+        )
+        self._layout.addWidget(self.people)
 
     def refresh_models(self) -> None:
         """Read the library anew."""
@@ -211,69 +154,27 @@ class RateSetup(QWidget):
 
     def _ask_preview(self, mapping: dict[str, str]) -> None:
         self._preview = None
-        self.problem.hide()
-        self.recognised.setText(f"Reading {self._path.name if self._path else ''} …")
+        self.file.show_reading(self._path.name if self._path else "")
         self._enable()
         asked = {"audit": "rating", "role": "conversations", "path": str(self._path), "options": {"mapping": mapping}}
-        self._session.asker.ask("preview", asked, self._show_preview, self._show_problem)
+        self._session.asker.ask("preview", asked, self._show_preview, self._show_problem, kind="rate preview")
 
     def _show_problem(self, sentence: str) -> None:
-        self.recognised.setText("")
-        self.problem.setText(sentence)
-        self.problem.show()
-        for widget in (self.rows, self.problems, self._mapping_frame):
-            widget.hide()
+        self.file.clear("")
+        self.file.show_problem(sentence)
         self._enable()
 
     def _show_preview(self, found: dict[str, Any]) -> None:
         self._preview = found
-        name = self._path.name if self._path else ""
-        self.drop.words.setText(name)
+        self.drop.words.setText(self._path.name if self._path else "")
         count = f"{found['n_rows']:,} conversations"
         bad = f", {found['n_problems']:,} records that cannot be rated" if found["n_problems"] else ""
-        self.recognised.setText(f"{found['format']}: {count}{bad}.")
-        self._show_rows(found["rows"])
-        self.problems.setPlainText("\n".join(found["problems"]))
-        self.problems.setVisible(bool(found["problems"]))
-        self._show_mapping(found["columns"], found["mapping"])
-        self._enable()
-        self.refresh_cost()
-
-    def _show_rows(self, rows: list[dict[str, str]]) -> None:
-        self.rows.setVisible(bool(rows))
-        names = list(rows[0]) if rows else []
-        self.rows.setColumnCount(len(names))
-        self.rows.setHorizontalHeaderLabels([name.capitalize() for name in names])
-        self.rows.setRowCount(len(rows))
-        for place, row in enumerate(rows):
-            for column, name in enumerate(names):
-                self.rows.setItem(place, column, QTableWidgetItem(row[name]))
-        self.rows.resizeColumnsToContents()
-        self.rows.horizontalHeader().setStretchLastSection(True)
-        self.rows.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
-
-    def _show_mapping(self, columns: list[str], used: dict[str, str]) -> None:
-        while self._mapping_layout.rowCount():
-            self._mapping_layout.removeRow(0)
-        self.mapping = {}
-        self._mapping_frame.setVisible(bool(columns))
         extra = rating.Spec.model_fields["mapping"].json_schema_extra
         fields = extra["fields"] if isinstance(extra, dict) else []
-        for field in fields if isinstance(fields, list) and columns else []:
-            box = QComboBox()
-            box.setAccessibleName(f"Column for {field}")
-            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-            box.setMinimumContentsLength(8)
-            box.addItem(_NOT_MAPPED, "")
-            for column in columns:
-                box.addItem(column, column)
-            box.setCurrentIndex(max(0, box.findData(used.get(str(field), ""))))
-            box.activated.connect(lambda _index: self._ask_preview(self._mapped()))
-            self.mapping[str(field)] = box
-            self._mapping_layout.addRow(str(field).capitalize(), box)
-
-    def _mapped(self) -> dict[str, str]:
-        return {field: box.currentData() for field, box in self.mapping.items() if box.currentData()}
+        names = {str(field): str(field).capitalize() for field in (fields if isinstance(fields, list) else [])}
+        self.file.show_found(found, f"{found['format']}: {count}{bad}.", names)
+        self._enable()
+        self.refresh_cost()
 
     def refresh_cost(self) -> None:
         """Ask anew what a run would cost, once changes pause."""
@@ -282,7 +183,7 @@ class RateSetup(QWidget):
     def _ask_cost(self) -> None:
         model = self.model.currentData()
         self._fits = False
-        self.cost.setText("")
+        self.footer.show_cost("", fits=True)
         if model is None or self._preview is None or not self._preview["n_rows"]:
             self._enable()
             return
@@ -301,10 +202,7 @@ class RateSetup(QWidget):
 
     def _show_cost(self, cost: dict[str, Any]) -> None:
         self._fits = cost["fits"]
-        self.cost.setObjectName("help" if cost["fits"] else "alert")
-        self.cost.style().unpolish(self.cost)
-        self.cost.style().polish(self.cost)
-        self.cost.setText(cost["sentence"])
+        self.footer.show_cost(cost["sentence"], fits=cost["fits"])
         self._enable()
 
     def _show_no_fit(self, sentence: str) -> None:
@@ -312,8 +210,7 @@ class RateSetup(QWidget):
 
     def _enable(self) -> None:
         ready = self._preview is not None and self._preview["n_rows"] > 0 and self._fits
-        self.run.setEnabled(ready)
-        self.run.setToolTip("" if ready else "Choose a file that can be read and a model that fits first.")
+        self.footer.enable(ready, "Choose a file that can be read and a model that fits first.")
 
     def start(self) -> None:
         """Ask for the run."""
@@ -323,7 +220,7 @@ class RateSetup(QWidget):
         if self._path is None or not self.run.isEnabled():
             return
         model = self._models[self.model.currentData()]
-        spec = self.form.spec({"model": model.name, "mapping": self._mapped()})
+        spec = self.form.spec({"model": model.name, "mapping": self.file.columns()})
         if spec is None:
             return
         judges = {"judge": model}
@@ -334,7 +231,7 @@ class RateSetup(QWidget):
             judges[f"judge-{number}"] = self._models[name]
         rubric = self.rubric.path
         inputs = {"conversations": self._path} | ({"rubric": rubric} if rubric else {})
-        inputs |= {"humans": self._people} if self._people else {}
+        inputs |= {"humans": self.people.path} if self.people.path else {}
         try:
             self._session.new_run("rating", spec.model_dump(mode="json"), inputs, judges, self.seed.value())
         except AuditorError as error:

@@ -34,13 +34,14 @@ class Column(Protocol):
 
 @dataclass
 class Numbers:
-    """Numbers; NaN is an empty cell."""
+    """Numbers; NaN is an empty cell, and what is not whole has so many decimals."""
 
     name: str
     title: str
     help: str
     values: "array[float]" = field(default_factory=lambda: array("d"))
     whole: bool = False
+    decimals: int = 3
 
     is_number = True
 
@@ -48,11 +49,11 @@ class Numbers:
         return len(self.values)
 
     def text(self, row: int) -> str:
-        """Whole numbers with separators, others with three decimals."""
+        """Whole numbers with separators, others with their decimals."""
         value = self.values[row]
         if value != value:
             return "–"
-        return f"{value:,.0f}" if self.whole else f"{value:.3f}"
+        return f"{value:,.0f}" if self.whole else f"{value:.{self.decimals}f}"
 
     def append(self, value: object) -> None:
         """Add a cell."""

@@ -1,10 +1,13 @@
 """Where a file is dropped or chosen."""
 
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent
-from PySide6.QtWidgets import QFileDialog, QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFileDialog, QFrame, QHBoxLayout, QLabel, QMenu, QPushButton, QVBoxLayout, QWidget
 
 from auditor.desktop import theme
 
@@ -20,16 +23,33 @@ def dropped_file(event: QDragEnterEvent | QDropEvent) -> Path | None:
 class DropZone(QFrame):
     """Asks for a file.
 
+    Parameters
+    ----------
+    what : str
+        What the file holds.
+    endings : tuple of str
+        Of the files that are offered.
+    samples : mapping of str to str
+        Name -> title, where there are several samples to choose from.
+
     Signals
     -------
     chosen(object)
         Path of the file.
+    sample_wanted(str)
+        Name of the sample, empty where there is only one.
     """
 
     chosen = Signal(object)
-    sample_wanted = Signal()
+    sample_wanted = Signal(str)
 
-    def __init__(self, what: str, endings: tuple[str, ...], parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        what: str,
+        endings: tuple[str, ...],
+        samples: Mapping[str, str] = MappingProxyType({}),
+        parent: QWidget | None = None,
+    ) -> None:
         super().__init__(parent)
         self.setObjectName("drop")
         self.setAcceptDrops(True)
@@ -42,7 +62,13 @@ class DropZone(QFrame):
         choose.setAccessibleName(f"Choose a file with {what}")
         choose.clicked.connect(self._choose)
         self.sample = QPushButton("Use the sample")
-        self.sample.clicked.connect(self.sample_wanted)
+        if samples:
+            menu = QMenu(self.sample)
+            for name, title in samples.items():
+                menu.addAction(title, partial(self.sample_wanted.emit, name))
+            self.sample.setMenu(menu)
+        else:
+            self.sample.clicked.connect(lambda _checked=False: self.sample_wanted.emit(""))
         buttons = QHBoxLayout()
         buttons.addStretch(1)
         buttons.addWidget(choose)

@@ -1,7 +1,8 @@
 """A form made from a spec: title, help, unit, bounds and default of every field come from the spec itself."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, get_args, get_origin
+from collections.abc import Set as AbstractSet
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel, ValidationError
@@ -11,9 +12,9 @@ from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
     QDoubleSpinBox,
-    QFormLayout,
     QLabel,
     QLineEdit,
+    QPushButton,
     QSpinBox,
     QVBoxLayout,
     QWidget,
@@ -31,6 +32,8 @@ class Form(QWidget):
         The audit's spec.
     leave_out : set of str
         Fields that the panel asks for by itself.
+    folded : set of str
+        Fields that stand behind a button, since few people change them.
 
     Signals
     -------
@@ -40,21 +43,44 @@ class Form(QWidget):
 
     changed = Signal()
 
-    def __init__(self, spec: type[BaseModel], leave_out: set[str], parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        spec: type[BaseModel],
+        leave_out: set[str],
+        folded: AbstractSet[str] = frozenset(),
+        parent: QWidget | None = None,
+    ) -> None:
         super().__init__(parent)
         self._spec = spec
         self._read: dict[str, Callable[[], Any]] = {}
         self._errors: dict[str, QLabel] = {}
+        self._rows: dict[str, QWidget] = {}
         self.controls: dict[str, QWidget] = {}
-        layout = QFormLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapAllRows)
-        layout.setVerticalSpacing(4)
+        first, self._folded = QVBoxLayout(), QWidget()
+        second = QVBoxLayout(self._folded)
+        for layout in (first, second):
+            layout.setContentsMargins(0, 0, 0, 0)
+            layout.setSpacing(4)
+        self.unfold = QPushButton()
+        self.unfold.setObjectName("quick")
+        self.unfold.setCheckable(True)
+        self.unfold.toggled.connect(self._show_folded)
         for name, field in spec.model_fields.items():
             if name not in leave_out:
-                self._add(layout, name, field)
+                self._add(second if name in folded else first, name, field)
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.addLayout(first)
+        whole.addWidget(self.unfold, 0, Qt.AlignmentFlag.AlignLeft)
+        whole.addWidget(self._folded)
+        self._show_folded(False)
+        self.unfold.setVisible(bool(folded))
 
-    def _add(self, layout: QFormLayout, name: str, field: FieldInfo) -> None:
+    def _show_folded(self, shown: bool) -> None:
+        self._folded.setVisible(shown)
+        self.unfold.setText("Fewer settings" if shown else "Further settings")
+
+    def _add(self, layout: QVBoxLayout, name: str, field: FieldInfo) -> None:
         control, read = self._control(field)
         title = field.title or name
         control.setAccessibleName(title)
@@ -70,23 +96,21 @@ class Form(QWidget):
         error.setTextFormat(Qt.TextFormat.PlainText)
         error.hide()
         self._errors[name] = error
-        box = QVBoxLayout()
-        box.setSpacing(2)
+        self._rows[name] = QWidget()
+        box = QVBoxLayout(self._rows[name])
+        box.setSpacing(3)
         box.setContentsMargins(0, 0, 0, 8)
-        box.addWidget(control)
-        box.addWidget(error)
-        box.addWidget(about)
-        if isinstance(control, QCheckBox):
-            layout.addRow(box)
-        else:
+        if not isinstance(control, QCheckBox):
             label = QLabel(_with_unit(title, field))
             label.setBuddy(control)
             label.setWordWrap(True)
-            layout.addRow(label, box)
+            box.addWidget(label)
+        for widget in (control, error, about):
+            box.addWidget(widget)
+        layout.addWidget(self._rows[name])
 
     def _control(self, field: FieldInfo) -> tuple[QWidget, Callable[[], Any]]:
-        kinds = [kind for kind in get_args(field.annotation) if kind is not type(None)]
-        kind = kinds[0] if type(None) in get_args(field.annotation) else field.annotation
+        kind, _ = _kind(field)
         if get_origin(kind) is Literal:
             return self._choice(get_args(kind), field)
         if kind is bool:
@@ -95,6 +119,8 @@ class Form(QWidget):
             return self._whole(field)
         if kind is float:
             return self._decimal(field)
+        if get_origin(kind) is dict:
+            return self._pairs()
         return self._line(field, is_list=get_origin(kind) is tuple)
 
     def _choice(self, values: tuple[Any, ...], field: FieldInfo) -> tuple[QWidget, Callable[[], Any]]:
@@ -146,14 +172,43 @@ class Form(QWidget):
 
     def _line(self, field: FieldInfo, *, is_list: bool) -> tuple[QWidget, Callable[[], Any]]:
         line = QLineEdit(", ".join(field.default) if is_list else str(field.default))
-        line.setPlaceholderText(_NONE if is_list else "")
+        line.setPlaceholderText(_NONE if f"Empty: {_NONE}" in (field.description or "") else "")
         line.textChanged.connect(self._touched)
         if is_list:
             return line, lambda: [part.strip() for part in line.text().split(",") if part.strip()]
         return line, line.text
 
+    def _pairs(self) -> tuple[QWidget, Callable[[], Any]]:
+        line = QLineEdit()
+        line.setPlaceholderText("this = that, …")
+        line.textChanged.connect(self._touched)
+
+        def read() -> dict[str, str]:
+            pairs = (part.partition("=") for part in line.text().split(",") if part.strip())
+            return {left.strip(): right.strip() for left, _, right in pairs}
+
+        return line, read
+
     def _touched(self, *_value: object) -> None:
         self.changed.emit()
+
+    def set_value(self, name: str, value: Any) -> None:
+        """Change what a control shows."""
+        control = self.controls[name]
+        if isinstance(control, QComboBox):
+            control.setCurrentIndex(control.findData(value))
+        elif isinstance(control, QCheckBox):
+            control.setChecked(value)
+        elif isinstance(control, QSpinBox):
+            control.setValue(control.minimum() if value is None else int(value))
+        elif isinstance(control, QDoubleSpinBox):
+            control.setValue(control.minimum() if value is None else float(value))
+        elif isinstance(control, QLineEdit):
+            control.setText(value if isinstance(value, str) else ", ".join(str(part) for part in value))
+
+    def show_field(self, name: str, shown: bool) -> None:
+        """Show or hide a field; a hidden one keeps what stands in it."""
+        self._rows[name].setVisible(shown)
 
     def values(self) -> dict[str, Any]:
         """What stands in the form, not checked."""
@@ -171,7 +226,19 @@ class Form(QWidget):
                 if place is not None:
                     place.setText(problem["msg"])
                     place.show()
+                    if self._folded.isAncestorOf(place):
+                        self.unfold.setChecked(True)
             return None
+
+
+def _kind(field: FieldInfo) -> tuple[Any, list[Any]]:
+    """Type of a field without None, and the rules that are written beside the type itself."""
+    kinds = [kind for kind in get_args(field.annotation) if kind is not type(None)]
+    kind = kinds[0] if type(None) in get_args(field.annotation) else field.annotation
+    if get_origin(kind) is not Annotated:
+        return kind, []
+    kind, *beside = get_args(kind)
+    return kind, [rule for rules in beside for rule in (rules.metadata if isinstance(rules, FieldInfo) else [rules])]
 
 
 def _with_unit(title: str, field: FieldInfo) -> str:
@@ -185,7 +252,7 @@ def _with_unit(title: str, field: FieldInfo) -> str:
 
 def _bounds(field: FieldInfo) -> tuple[float, float]:
     low, high = float("-inf"), float("inf")
-    for rule in field.metadata:
+    for rule in (*_kind(field)[1], *field.metadata):
         if isinstance(rule, Ge) and isinstance(rule.ge, (int, float)):
             low = rule.ge
         if isinstance(rule, Gt) and isinstance(rule.gt, (int, float)):

@@ -1,0 +1,93 @@
+"""Evidence over the parity runs of a case: what may be looked at as often as one likes."""
+
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtGui import QShowEvent
+from PySide6.QtWidgets import QVBoxLayout, QWidget
+
+from auditor.desktop import theme
+from auditor.desktop.session import Session
+from auditor.desktop.widgets.detail import plain_label
+from auditor.desktop.widgets.figure import FigureCard
+from auditor.desktop.widgets.pane import ScrollPane
+
+_ABOUT = (
+    "The same audit on fresh queries, again and again: evidence adds up over the runs of this case and may be looked at "
+    "daily. A query that was audited before counts once."
+)
+
+
+class ParityMonitor(ScrollPane):
+    """The running evidence, computed when it comes into view."""
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        inner = QWidget()
+        super().__init__(inner, parent)
+        self._session = session
+        self._is_stale = True
+        self.sentence = plain_label()
+        self._pictures = QVBoxLayout()
+        layout = QVBoxLayout(inner)
+        layout.setContentsMargins(0, 6, 8, 0)
+        layout.setSpacing(10)
+        layout.addWidget(plain_label(_ABOUT, name="soft"))
+        layout.addWidget(self.sentence)
+        layout.addLayout(self._pictures)
+        layout.addStretch(1)
+
+    def show_case(self) -> None:
+        """Another run has ended, or another case is open: compute anew when somebody looks."""
+        self._is_stale = True
+        self._refresh_if_seen()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Compute what waited until somebody looks."""
+        super().showEvent(event)
+        self._refresh_if_seen()
+
+    def _refresh_if_seen(self) -> None:
+        case = self._session.case
+        if self._is_stale and self.isVisible() and case is not None:
+            self._is_stale = False
+            self.sentence.setText("Computing …")
+            asked = {"case": str(case.path), "theme": theme.current().name}
+            self._session.asker.ask("parity_monitor", asked, self._show, self._fail)
+
+    def _show(self, found: dict[str, Any]) -> None:
+        self.sentence.setText(found["sentence"])
+        self._take_away()
+        for picture in found["pictures"]:
+            self._pictures.addWidget(FigureCard(picture, self._export))
+
+    def _fail(self, sentence: str) -> None:
+        self.sentence.setText(sentence)
+        self._take_away()
+
+    def clear(self) -> None:
+        """Show nothing."""
+        self._session.asker.drop("parity_monitor")
+        self._is_stale = True
+        self.sentence.setText("")
+        self._take_away()
+
+    def _take_away(self) -> None:
+        while (item := self._pictures.takeAt(0)) is not None:
+            if widget := item.widget():
+                widget.hide()
+                widget.deleteLater()
+
+    def _export(self, name: str, path: Path) -> None:
+        case = self._session.case
+        if case is not None:
+            asked = {"case": str(case.path), "theme": "light", "name": name, "path": str(path)}
+            self._session.asker.ask(
+                "parity_monitor_export",
+                asked,
+                lambda done: self._session.said.emit(f"Saved {done['path']}."),
+                self._session.said.emit,
+            )
+
+    def refresh_theme(self) -> None:
+        """Draw the picture in the colours of the theme."""
+        self.show_case()
