@@ -131,7 +131,8 @@ def parity(
         "c2_method": c2_method,
         "power_target": power_target,
         "sensitivity": sensitivity,
-        "image_folder": image_folder,
+        # A run keeps copies of the files elsewhere: paths of images are meant from where the table lies.
+        "image_folder": image_folder or str((catalog or file).resolve().parent),
         "system": system,
         "sampling_window": sampling_window,
         "annotation_protocol": annotation_protocol,
