@@ -18,6 +18,7 @@ from auditor.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
     from auditor.audits import Picture
+    from auditor.audits.parity.monitor_runs import Monitored
     from auditor.audits.parity.power import PowerAnswer
 
 Question = Mapping[str, Any]
@@ -177,13 +178,27 @@ def parity_monitor(asked: Question, _progress: Progress) -> Any:
 
     Asked: case, theme.
     """
-    from auditor.audits.parity.figures import monitor_pictures
+    found = _followed(asked)
+    return {**found.as_dict(), "pictures": [asdict(rendered(picture)) for picture in _monitor_pictures(found, asked)]}
+
+
+def parity_monitor_export(asked: Question, _progress: Progress) -> Any:
+    """Save a picture of `parity_monitor`, or its data."""
+    save(_monitor_pictures(_followed(asked), asked), asked["name"], Path(asked["path"]))
+    return {"path": asked["path"]}
+
+
+def _followed(asked: Question) -> "Monitored":
     from auditor.audits.parity.monitor_runs import over_runs
 
     with Case.open(Path(asked["case"]), write=False) as case:
-        found = over_runs(finished(case, parity.name))
-    pictures = [asdict(rendered(picture)) for picture in monitor_pictures(found.evidence, asked["theme"])]
-    return {**found.as_dict(), "pictures": pictures}
+        return over_runs(finished(case, parity.name))
+
+
+def _monitor_pictures(found: "Monitored", asked: Question) -> "Iterator[Picture]":
+    from auditor.audits.parity.figures import monitor_pictures
+
+    return monitor_pictures(found.evidence, asked["theme"])
 
 
 TASKS: tuple[Callable[[Question, Progress], Any], ...] = (
@@ -192,4 +207,5 @@ TASKS: tuple[Callable[[Question, Progress], Any], ...] = (
     parity_power_export,
     parity_query,
     parity_monitor,
+    parity_monitor_export,
 )

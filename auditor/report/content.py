@@ -359,7 +359,7 @@ def _over_time(case: Case, run: RunDirectory) -> Iterable[Section]:
     blocks: list[Block] = [Text(clean("\n".join(found.sentences)))]
     headers = tuple(clean(header) for header in found.headers)
     rows = tuple(tuple(clean(cell) for cell in row) for row in found.rows[-_MAX_TABLE_ROWS:])
-    blocks.append(Grid("Runs of this case", headers, tuple(False for _ in headers), rows))
+    blocks += [Grid("Runs of this case", headers, tuple(False for _ in headers), rows)] if rows else []
     blocks += [_bullets(found.notes, "")] if found.notes else []
     blocks += [_drawing(picture) for picture in map(rendered, found.pictures)]
     yield Section("over-time", "Over time", tuple(blocks))

@@ -1,8 +1,9 @@
 """What is asked beside the test: effects, the verdict, how alike lists are, power, what was left out, cautions."""
 
 import dataclasses
+import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,13 @@ from auditor.audits.parity import concentration as resemblance
 from auditor.audits.parity import output
 from auditor.audits.parity import power as planning
 from auditor.audits.parity import verdict as conclusions
+from auditor.audits.parity.contrasts import Design
 from auditor.audits.parity.data import MISSING, Attribute, Results, slot_weights
 from auditor.audits.parity.descriptive import describe
 from auditor.audits.parity.effects import effects_groups, effects_target
 from auditor.audits.parity.estimates import Effect
-from auditor.audits.parity.findings import Concentration, EffectInfo, Excluded, Mode, PowerInfo
-from auditor.audits.parity.hypotheses import Tester
+from auditor.audits.parity.findings import Concentration, EffectInfo, Excluded, Mode, NullTestInfo, PowerInfo
+from auditor.audits.parity.hypotheses import Tester, of_location
 from auditor.audits.parity.spec import ParitySpec
 from auditor.audits.parity.subject import Subject, own_group
 from auditor.errors import InputError
@@ -77,19 +79,54 @@ def effects(tester: Tester, subject: Subject) -> list[EffectInfo]:
     ]
 
 
-def verdict(spec: ParitySpec, subject: Subject, effect: EffectInfo, p_value: float) -> conclusions.Answer:
-    """The answer in one of three states, from the primary effect and the p-value of the declared test."""
-    known = {field.name for field in dataclasses.fields(Effect)}
+def verdict(
+    tester: Tester, subject: Subject, effects: list[EffectInfo], test: NullTestInfo, omnibus: NullTestInfo | None
+) -> conclusions.Answer:
+    """The answer in one of three states, from the effects of the declared hypothesis, the primary one first, and its tests."""
+    spec = tester.spec
     return conclusions.verdict(
-        Effect(**{name: value for name, value in effect.model_dump().items() if name in known}),
-        p_value,
+        _effect(effects[0]),
+        test.p_value,
         alpha=spec.alpha,
         margin=spec.margin,
         scale=subject.attribute.scale,
         attribute=subject.attribute.name,
         confidence=spec.confidence,
         power=spec.power_target,
+        differences=[_effect(one) for one in differences(effects)],
+        uncompared=_uncompared(tester, subject, effects),
+        shape=_shape(subject, test, omnibus),
+        least_p=test.least_p,
     )
+
+
+def differences(effects: Sequence[EffectInfo]) -> list[EffectInfo]:
+    """The effects that the first one was chosen from."""
+    first = effects[0]
+    asked = (first.attribute, first.k, first.name)
+    return [one for one in effects if (one.attribute, one.k, one.name) == asked]
+
+
+def _effect(info: EffectInfo) -> Effect:
+    return Effect(**info.model_dump(exclude={"attribute", "k"}))
+
+
+def _uncompared(tester: Tester, subject: Subject, effects: Sequence[EffectInfo]) -> list[str]:
+    """Pairs of groups that no stratum holds both of."""
+    if tester.mode not in ("A", "B"):
+        return []
+    compared = {frozenset((one.a, one.b)) for one in differences(effects)}
+    pairs = itertools.combinations(subject.group_names, 2)
+    return [f"{a} less {b}" for a, b in pairs if frozenset((a, b)) not in compared]
+
+
+def _shape(subject: Subject, test: NullTestInfo, omnibus: NullTestInfo | None) -> conclusions.Shape | None:
+    """The test of whether distributions differ in any way; names have no shape beside their shares."""
+    if omnibus is not None:
+        return conclusions.Shape(omnibus.statistic_name, omnibus.p_value)
+    if subject.attribute.scale.kind == "nominal" or of_location(test.statistic_name):
+        return None
+    return conclusions.Shape(test.statistic_name, test.p_value, declared=True)
 
 
 def of_all_queries(results: Results, subject: Subject) -> NDArray[np.int16]:
@@ -152,7 +189,7 @@ def power(spec: ParitySpec, subject: Subject, found: Concentration) -> Power:
         )
     except InputError:
         return Power(info=None, rows=[])
-    answer = planning.power_analysis(design, curves=("n_queries", "beta"))
+    answer = planning.power_analysis(design, curves=("n_queries", "beta"), two_sided=True)
     info = PowerInfo(
         n_queries=design.n_queries,
         k=design.k,
@@ -198,7 +235,7 @@ def excluded(results: Results, subject: Subject, mode: Mode) -> Excluded:
     """What takes no part in the primary test, by reason."""
     has_group = own_group(results, mode, subject.attribute) != MISSING
     takes_part = of_all_queries(results, subject) != MISSING
-    by_group = output.missing_by_group(results, subject)
+    by_group = {name: n for name, (n, _) in output.missing_by_group(results, subject, mode).items()}
     inside = slot_weights(results, subject.lists.k, rank_aware=False) > 0
     missing = subject.attribute.level == MISSING
     shown = np.zeros(results.n_items, dtype=np.bool_)
@@ -206,7 +243,7 @@ def excluded(results: Results, subject: Subject, mode: Mode) -> Excluded:
     return Excluded(
         slots_by_reason=dict(results.excluded),
         slots_without_attribute=int((inside & missing[results.item] & has_group[results.query]).sum()),
-        slots_without_attribute_by_group=dict(by_group),
+        slots_without_attribute_by_group=by_group,
         items_without_attribute=int((missing & (shown | results.in_catalog)).sum()),
         queries_without_known_result=int((has_group & ~takes_part).sum()),
         queries_without_group=int((~has_group).sum()),
@@ -223,11 +260,15 @@ def cautions(
     tester: Tester, subject: Subject, effect: EffectInfo, p_value: float, found: Concentration, left: Excluded
 ) -> list[Caution]:
     """Everything that a reader of the numbers must know beside what was noticed while reading."""
-    told = [*_clusters(tester.mode, found), *_missing(subject, left)]
+    told = [*_clusters(tester.mode, found), *_missing(tester, subject, left), *_strata(tester, subject)]
     if effect.low is not None and effect.high is not None:
         holds_zero = effect.low <= 0 <= effect.high
         if holds_zero == (p_value <= tester.spec.alpha):
             told.append(Caution(code="interval-and-test", message=_DISAGREE))
+    k, longest = subject.lists.k, int(subject.lists.size.max())
+    if k is not None and longest < k:
+        message = f"K is {k:,}, but no list has more than {longest:,} results: all of them count."
+        told.append(Caution(code="k-beyond-lists", message=message, count=longest))
     if effect.low is None:
         message = f"There is no interval: {effect.no_interval or 'it cannot be estimated'}."
         told.append(Caution(code="no-interval", message=message, count=effect.n_clusters))
@@ -248,8 +289,30 @@ def _clusters(mode: Mode, found: Concentration) -> list[Caution]:
     return [caution] if caution else []
 
 
-def _missing(subject: Subject, left: Excluded) -> list[Caution]:
-    n = int(subject.lists.size.sum())
+def _strata(tester: Tester, subject: Subject) -> list[Caution]:
+    """Strata that cannot be used, and queries that nothing can be compared with within theirs."""
+    told = []
+    spec, mode = tester.spec, tester.mode
+    declared = ", ".join(spec.strata or [name for field, name in spec.mapping.items() if field == "stratum"])
+    if declared and n_strata(tester.results, subject, mode) == 1:
+        which = {"C2": "a query is compared with its own target", "B": "all queries are in one stratum"}
+        why = which.get(mode, "it is items that are shuffled, and all items are in one stratum")
+        message = f"The strata by {declared} do nothing in mode {mode}: {why}."
+        told.append(Caution(code="strata-unused", message=message, count=1))
+    if mode in ("A", "B"):
+        alone = int(np.count_nonzero(~Design(subject.group, len(subject.group_names), subject.stratum).partnered))
+        if alone:
+            words = "query stands" if alone == 1 else "queries stand"
+            message = (
+                f"{alone:,} {words} in strata without a partner of another group and say nothing of the difference."
+            )
+            told.append(Caution(code="strata-without-partner", message=message, count=alone))
+    return told
+
+
+def _missing(tester: Tester, subject: Subject, left: Excluded) -> list[Caution]:
+    by_group = output.missing_by_group(tester.results, subject, tester.mode)
+    n = sum(size for _, size in by_group.values())
     told = []
     if left.slots_without_attribute > _MISSING_SHARE * n:
         message = (
@@ -257,7 +320,7 @@ def _missing(subject: Subject, left: Excluded) -> list[Caution]:
             "analysis says what they could change."
         )
         told.append(Caution(code="missing-attribute", message=message, count=left.slots_without_attribute))
-    shares = _missing_shares(subject, left)
+    shares = {name: missing / size for name, (missing, size) in by_group.items()}
     if len(shares) > 1 and max(shares.values()) - min(shares.values()) > _MISSING_GAP:
         words = ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
         message = (
@@ -265,14 +328,6 @@ def _missing(subject: Subject, left: Excluded) -> list[Caution]:
         )
         told.append(Caution(code="missing-by-group", message=message, count=left.slots_without_attribute))
     return told
-
-
-def _missing_shares(subject: Subject, left: Excluded) -> Mapping[str, float]:
-    sizes = np.bincount(subject.group, weights=subject.lists.size, minlength=len(subject.group_names))
-    return {
-        name: left.slots_without_attribute_by_group.get(name, 0) / size
-        for name, size in zip(subject.group_names, sizes.tolist(), strict=True)
-    }
 
 
 def check_levels(attribute: Attribute, results: Results) -> None:
@@ -291,4 +346,24 @@ def check_levels(attribute: Attribute, results: Results) -> None:
         column=attribute.name,
         value=attribute.scale.levels[int(levels[0])],
         fix="There is nothing to compare; check the column of the attribute.",
+    )
+
+
+def check_margin(spec: ParitySpec, subject: Subject) -> None:
+    """Refuse a margin that is not in the unit of the effect: shares and mid-ranks never differ by more than 1.
+
+    Raises
+    ------
+    InputError
+        If it is 1 or more where the effect is not in degrees.
+    """
+    in_degrees = subject.attribute.scale.kind == "ita" and (subject.target is None or subject.target_mean is not None)
+    if spec.margin is None or spec.margin < 1 or in_degrees:
+        return
+    points = "percentage point" if spec.margin == 1 else "percentage points"
+    raise InputError(
+        f"The margin {spec.margin:g} is beyond every difference of shares or mid-ranks, where 1 is 100 percentage points",
+        column="margin",
+        value=f"{spec.margin:g}",
+        fix=f"Write {spec.margin / 100:g} for {spec.margin:g} {points}.",
     )

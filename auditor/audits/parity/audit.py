@@ -17,13 +17,15 @@ from auditor.audits.parity import answers, output, tables
 from auditor.audits.parity import findings as made
 from auditor.audits.parity import inputs as files
 from auditor.audits.parity.annotation import Annotations
-from auditor.audits.parity.data import Results
+from auditor.audits.parity.data import Results, without_self
 from auditor.audits.parity.findings import EffectInfo, NullTestInfo, ParityFindings, ScaleInfo
 from auditor.audits.parity.hypotheses import Hypothesis, Tester, told
+from auditor.audits.parity.null_test import SoFar
 from auditor.audits.parity.raters import rater_agreement, said
+from auditor.audits.parity.reservations import reservations
 from auditor.audits.parity.robustness import analyse
 from auditor.audits.parity.spec import ParitySpec
-from auditor.audits.parity.stages import Sharpening, Stages
+from auditor.audits.parity.stages import Sharpening, Stages, stop_if_asked
 from auditor.audits.parity.subject import Subject, resolve, subject
 from auditor.audits.parity.tones import scale_of
 from auditor.audits.parity.verdict import Answer
@@ -43,6 +45,7 @@ class _Answered:
     """Everything that was asked of the results, answered; the first effect is the primary one."""
 
     test: _Primary
+    omnibus: NullTestInfo | None
     further_tests: list[NullTestInfo]
     effects: list[EffectInfo]
     answer: Answer
@@ -79,11 +82,13 @@ def carry_out(
 ) -> ParityFindings:
     """The same on results that were read already; `annotations` is what raters said, if they did."""
     mode, reason = resolve(spec, results)
+    results = without_self(results) if mode == "A" else results
     for caution in results.cautions:
         context.warning(caution.code, caution.message, caution.count)
     tester = Tester(spec, results, mode, context.seed)
     primary = _subject(tester, tester.primary())
     answers.check_levels(primary.attribute, results)
+    answers.check_margin(spec, primary)
     found = _answered(tester, primary, context, annotations)
     context.progress(1, 1, "Making tables and findings")
     return _findings(tester, reason, primary, found, _tables(tester, primary, found, context))
@@ -93,6 +98,7 @@ def _answered(tester: Tester, primary: Subject, context: Context, annotations: A
     """Ask everything, in the order in which a person wants to know it."""
     spec, stages = tester.spec, Stages(context)
     test = stages.once("primary", _Primary, lambda: _tested(tester, primary, context))
+    omnibus = stages.once("omnibus", NullTestInfo | None, lambda: _omnibus(tester, primary, test.info, context))
     further, further_tests = _secondary(tester, stages, context)
     context.progress(0, None, "Estimating effects")
     effects = stages.once("effects", list[EffectInfo], lambda: answers.effects(tester, primary))
@@ -103,15 +109,16 @@ def _answered(tester: Tester, primary: Subject, context: Context, annotations: A
     concentration = stages.once("concentration", made.Concentration, lambda: answers.concentration(tester, primary))
     return _Answered(
         test=test,
+        omnibus=omnibus,
         further_tests=further_tests,
         effects=[*effects, *more_effects],
-        answer=answers.verdict(spec, primary, effects[0], test.info.p_value),
+        answer=answers.verdict(tester, primary, effects, test.info, omnibus),
         concentration=concentration,
         power=stages.once("power", answers.Power, lambda: answers.power(spec, primary, concentration)),
         sensitivity=stages.once(
             "sensitivity",
             list[made.SensitivityInfo],
-            lambda: analyse(tester, primary, effects[0], annotations, context, stages) if spec.sensitivity else [],
+            lambda: analyse(tester, primary, effects, annotations, context, stages) if spec.sensitivity else [],
         ),
         raters=None if annotations is None else rater_agreement(spec, annotations, context.seed),
     )
@@ -125,6 +132,19 @@ def _subject(tester: Tester, hypothesis: Hypothesis) -> Subject:
 def _tested(tester: Tester, primary: Subject, context: Context) -> _Primary:
     test = tester.test(primary, Sharpening(context, "Shuffling"), tester.declared())
     return _Primary(info=told(tester.primary(), test, "primary", None), null=tuple(test.null.tolist()))
+
+
+def _omnibus(tester: Tester, primary: Subject, test: NullTestInfo, context: Context) -> NullTestInfo | None:
+    """Whether distributions differ in any way, where the primary statistic looks at where they lie only."""
+    statistic = tester.omnibus(primary, test.statistic_name)
+    if statistic is None:
+        return None
+
+    def tell(so_far: SoFar) -> None:
+        stop_if_asked(context)
+        context.progress(so_far.done, so_far.total, "Shuffling for differences in shape")
+
+    return told(tester.primary(), tester.test(primary, tell, statistic), "omnibus", None)
 
 
 def _secondary(tester: Tester, stages: Stages, context: Context) -> tuple[list[Subject], list[NullTestInfo]]:
@@ -142,9 +162,9 @@ def _tables(tester: Tester, primary: Subject, found: _Answered, context: Context
     of_queries = output.score(primary, found.effects[0].level)
     levels = primary.attribute.scale.levels
     rows = {
-        "tests": [info.model_dump() for info in (found.test.info, *found.further_tests)],
+        "tests": [info.model_dump() for info in _tests(found)],
         "effects": [effect.model_dump() for effect in found.effects],
-        "cells": output.cell_rows(primary, confidence=spec.confidence),
+        "cells": output.cell_rows(results, primary, tester.mode, confidence=spec.confidence),
         "null": output.null_rows(np.array(found.test.null)),
         "rank_profile": output.profile_rows(results, primary, confidence=spec.confidence),
         "ita": output.tone_rows(results, primary, seed=context.seed),
@@ -159,13 +179,21 @@ def _tables(tester: Tester, primary: Subject, found: _Answered, context: Context
     return [*saved, tables.save_as(context, "queries", "Queries", columns, queries)]
 
 
+def _tests(found: _Answered) -> list[NullTestInfo]:
+    omnibus = [] if found.omnibus is None else [found.omnibus]
+    return [found.test.info, *omnibus, *found.further_tests]
+
+
 def _findings(
     tester: Tester, reason: str, primary: Subject, found: _Answered, saved: list[TableInfo]
 ) -> ParityFindings:
     spec, results, mode = tester.spec, tester.results, tester.mode
     scale, first, test, answer = primary.attribute.scale, found.effects[0], found.test.info, found.answer
     excluded = answers.excluded(results, primary, mode)
-    cautions = answers.cautions(tester, primary, first, test.p_value, found.concentration, excluded)
+    cautions = [
+        *answers.cautions(tester, primary, first, test.p_value, found.concentration, excluded),
+        *reservations(tester, primary, found.effects, test, found.omnibus),
+    ]
     headline = {
         "p_value": test.p_value,
         "p_interval": [test.p_low, test.p_high],
@@ -215,6 +243,7 @@ def _findings(
         n_catalog=int(results.in_catalog.sum()),
         n_slots=int(primary.lists.size.sum()),
         primary=test,
+        omnibus=found.omnibus,
         tests=found.further_tests,
         effects=found.effects,
         state=answer.state,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.audits.parity.data import MISSING, Attribute, Results, slot_weights
+from auditor.audits.parity.data import MISSING, Attribute, Results, slot_weights, without_self
 from auditor.audits.parity.statistics import Array, Statistic, root_steps
 from auditor.errors import InputError
 
@@ -99,13 +99,14 @@ class Graph:
 
     @classmethod
     def of(cls, results: Results, attribute: Attribute, k: int | None, *, rank_aware: bool) -> "Graph":
-        """Queries that are units, with the slots of their lists that are.
+        """Queries that are units, with the slots of their lists that are, but for those of the query's own item.
 
         Raises
         ------
         InputError
             If there are none.
         """
+        results = without_self(results)
         units = Units.of(results, attribute)
         own = np.where(results.query_item >= 0, units.place[results.query_item], -1)
         weights = slot_weights(results, k, rank_aware=rank_aware)

@@ -8,6 +8,7 @@ import numpy as np
 
 from auditor.audits import InputFile
 from auditor.audits.parity import answers, inputs
+from auditor.audits.parity.data import without_self
 from auditor.audits.parity.findings import Mode
 from auditor.audits.parity.hypotheses import Tester
 from auditor.audits.parity.robustness import usual_permutations
@@ -71,12 +72,15 @@ def check(files: Mapping[str, InputFile], spec: ParitySpec) -> Checked:
     results = inputs.read(files, spec)
     read_seconds = time.perf_counter() - begun
     mode, _ = resolve(spec, results)
+    results = without_self(results) if mode == "A" else results
     primary = subject(spec, results, mode, next(iter(results.attributes.values())), spec.k)
     answers.check_levels(primary.attribute, results)
+    answers.check_margin(spec, primary)
     asked = Tester(spec, results, mode, seed=0)
     _time(asked, primary, _WARM)
     tried = _time(asked, primary, _TRIED)
-    shuffles = (1 + len(asked.secondary())) * spec.permutations
+    omnibus = 0 if primary.attribute.scale.kind == "nominal" else 1
+    shuffles = (1 + omnibus + len(asked.secondary())) * spec.permutations
     shuffles += usual_permutations(asked, several_raters="annotations" in files)
     seconds = read_seconds + _OTHER_SECONDS + tried * shuffles / _TRIED
     return Checked(

@@ -83,6 +83,18 @@ class Design:
         weights: NDArray[np.float64] = self._centred @ (self._inverse @ wanted)
         return weights
 
+    def compared(self, pair: Pair) -> tuple[int, int]:
+        """Queries of each of two groups that have any weight in their difference."""
+        a, b, weights = pair
+        weighty = np.abs(weights) > _TINY * np.abs(weights).max()
+        return int(np.count_nonzero(weighty & (self.group == a))), int(np.count_nonzero(weighty & (self.group == b)))
+
+    @property
+    def partnered(self) -> NDArray[np.bool_]:
+        """Which queries stand in a stratum that holds another group as well, shape (n,)."""
+        found: NDArray[np.bool_] = (np.abs(self._centred) > _TINY).any(axis=1)
+        return found
+
     def deviation(self, group: int) -> NDArray[np.float64]:
         """Weights of a group's mean less what it is expected to be under shuffled labels, shape (n,)."""
         weights: NDArray[np.float64] = self._centred[:, group] / max(self.sizes[group], 1)
@@ -181,6 +193,20 @@ def counted_slots(results: Results, attribute: Attribute, lists: Lists) -> Slots
         weight=weight / total[row],
         repeated=bool(pairs > (int(item.max()) + 1 if item.size else 0)),
     )
+
+
+def standard_error(contrast: Contrast, lists: Lists, design: Design, slots: Slots | None) -> tuple[float, float]:
+    """Standard error of an effect, and by what factor repeated items widen it; 0 where queries are all alike.
+
+    Two-way [2] where slots are given and items repeat, never below that over queries.
+    """
+    by_query = float(np.square(influence(contrast, lists, design)).sum())
+    if by_query <= 1e-24:  # rounding must not make a variance out of queries that are all alike
+        return 0.0, 1.0
+    added = 0.0
+    if slots is not None and slots.repeated:
+        added = max(item_variance(contrast, lists, design, slots), 0.0)
+    return float(np.sqrt(by_query + added)), float(np.sqrt(1 + added / by_query))
 
 
 def item_variance(contrast: Contrast, lists: Lists, design: Design, slots: Slots) -> float:

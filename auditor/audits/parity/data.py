@@ -5,7 +5,7 @@ files (the catalog first, if there is one), so that a million slots are a few ar
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -128,6 +128,38 @@ class Results:
     def has_groups(self) -> bool:
         """Whether queries have groups."""
         return bool(self.group_names)
+
+
+#: Why results are left out that are the query's own item, and the code of the caution about them.
+ITSELF = "the query itself"
+FINDS_ITSELF = "query-finds-itself"
+
+
+def without_self(results: Results) -> Results:
+    """Results without those whose item is the query's own, counted in `excluded` and in a caution.
+
+    Such a result has the label of its query under every permutation of labels (mode A): it would pass for a preference of
+    1 / K for the query's own level. Ranks stay as they are, so that K counts positions, not results that are left.
+    """
+    own = (results.query_item[results.query] != MISSING) & (results.query_item[results.query] == results.item)
+    count = int(np.count_nonzero(own))
+    if not count:
+        return results
+    message = (
+        f"Results that are the very item that the query is: {count:,}. They have the query's attribute by themselves and take "
+        "no part in mode A; ranks stay as they are, so K counts positions with them."
+    )
+    cautions = [caution for caution in results.cautions if caution.code != FINDS_ITSELF]
+    kept = ~own
+    return replace(
+        results,
+        query=results.query[kept],
+        item=results.item[kept],
+        rank=results.rank[kept],
+        score=None if results.score is None else results.score[kept],
+        cautions=(*cautions, Caution(code=FINDS_ITSELF, message=message, count=count)),
+        excluded={**results.excluded, ITSELF: count},
+    )
 
 
 @dataclass(frozen=True)

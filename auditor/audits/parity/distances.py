@@ -28,7 +28,7 @@ def between_groups(sample: Sample, pair: Pair, names: Sequence[str], widening: f
     """Wasserstein-1 (on a scale in degrees) and total variation between the mean distributions of two groups."""
     a, b, weights = pair
     lists, design = sample.lists, sample.design
-    sizes = [int(design.sizes[g]) for g in (a, b)]
+    sizes = design.compared(pair)
     n, fewest = sum(sizes), min(sizes)
     which = f"{names[a]} and {names[b]}"
 
@@ -91,7 +91,7 @@ def cramers_v(sample: Sample, widening: float) -> Distance:
         norms: NDArray[np.float64] = np.sqrt(np.square(differences) @ weights.ravel())
         return norms
 
-    sizes = design.sizes[groups]
+    sizes = np.bincount(design.group[design.partnered], minlength=design.n_groups)[groups]
     return Distance(
         "Cramer's V",
         "Cramér's V: groups and levels",

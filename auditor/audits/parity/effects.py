@@ -28,7 +28,9 @@ __all__ = ["Effect", "effects_groups", "effects_target", "restricted"]
 
 #: More differences than these are no question any more (ours).
 _MOST_DIFFERENCES = 5_000
-_SITUATIONS = {"nominal": "risk difference", "ordinal": "mid-rank difference", "ita": "mean difference"}
+#: What the coverage of intervals around the primary effect was measured for.
+SITUATIONS = {"nominal": "risk difference", "ordinal": "mid-rank difference", "ita": "mean difference"}
+AGAINST_TARGET = "deviation from target"
 
 
 def effects_groups(
@@ -83,7 +85,7 @@ def effects_groups(
         raise InputError("no stratum holds queries of two groups: nothing can be compared", fix="Use coarser strata.")
     slots = None if two_way is None else counted_slots(two_way, attribute, lists)
     kind, levels = attribute.scale.kind, attribute.scale.levels
-    sample = Sample(lists, design, slots, confidence, seed, _SITUATIONS[kind])
+    sample = Sample(lists, design, slots, confidence, seed, SITUATIONS[kind])
     shown = _levels_shown(lists.shares)
     if len(pairs) * len(shown) > _MOST_DIFFERENCES:
         raise InputError(
@@ -149,7 +151,7 @@ def effects_target(
         raise ValueError("a deviation needs at least one query and a target on the attribute's scale")
     slots = None if two_way is None else counted_slots(two_way, attribute, lists)
     design = Design(np.zeros(n, np.int16), 1, np.zeros(n, np.int32))
-    sample = Sample(lists, design, slots, confidence, seed, "deviation from target")
+    sample = Sample(lists, design, slots, confidence, seed, AGAINST_TARGET)
     of_shares: list[Asked] = []
     of_ranks: list[Asked] = []
     target = None
@@ -212,7 +214,7 @@ def _between(
     level: str | None = None,
 ) -> Asked:
     (a, b, _), (name, title, unit) = pair, words
-    sizes = [int(sample.design.sizes[g]) for g in (a, b)]
+    sizes = sample.design.compared(pair)
     title = f"{title}: {names[a]} less {names[b]}"
     return Asked(name, title, unit, contrast, most, names[a], names[b], sum(sizes), min(sizes), level)
 

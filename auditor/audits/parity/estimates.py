@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.audits.parity.contrasts import Contrast, Design, Slots, influence, item_variance, value
+from auditor.audits.parity.contrasts import Contrast, Design, Slots, influence, standard_error, value
 from auditor.audits.parity.data import Lists
 from auditor.audits.parity.intervals import (
     FEWEST_QUERIES,
@@ -58,6 +58,8 @@ class Effect:
         Whether the interval holds at once with those of all effects of its name.
     no_interval : str
         Why there is no interval.
+    two_way : bool
+        Whether repeated items widen the interval, which is then about other items too.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Effect:
     level: str | None = None
     simultaneous: bool = False
     no_interval: str = ""
+    two_way: bool = False
 
 
 @dataclass(frozen=True)
@@ -208,6 +211,7 @@ def estimated(sample: Sample, asked: Sequence[Asked], *, simultaneous: bool) -> 
                 level=one.level,
                 simultaneous=together,
                 no_interval=found.reason,
+                two_way=widening[i] > 1,
             )
         )
     return made, widening
@@ -255,14 +259,9 @@ def largest_first(effects: Sequence[Effect]) -> list[Effect]:
 def _standard_errors(sample: Sample, asked: Sequence[Asked]) -> tuple[list[float], list[float]]:
     errors, widening = [], []
     for one in asked:
-        by_query = float(np.square(influence(one.contrast, sample.lists, sample.design)).sum())
-        added = 0.0
-        if sample.slots is not None and sample.slots.repeated:
-            added = item_variance(one.contrast, sample.lists, sample.design, sample.slots)
-        # Rounding must not make a variance out of queries that are all alike.
-        negligible = by_query <= 1e-24
-        errors.append(0.0 if negligible else float(np.sqrt(by_query + max(added, 0.0))))
-        widening.append(1.0 if negligible else float(np.sqrt(1 + max(added, 0.0) / by_query)))
+        error, wider = standard_error(one.contrast, sample.lists, sample.design, sample.slots)
+        errors.append(error)
+        widening.append(wider)
     return errors, widening
 
 
@@ -296,6 +295,6 @@ def _how(sample: Sample, asked: Asked, n_together: int, widening: float) -> str:
         words += f"; two-way variance, queries x items, widens it by {widening - 1:.0%}"
     elif sample.slots is not None and sample.slots.repeated:
         words += "; items repeat, but the two-way variance is not above that of queries"
-    if measured := measured_coverage(sample.situation, asked.n):
+    if measured := measured_coverage(sample.situation, asked.n if asked.fewest == asked.n else 2 * asked.fewest):
         words += f"; at {measured[0]} queries nominal 95% intervals held the truth in {measured[1]:.1%} of simulations"
     return words

@@ -36,7 +36,7 @@ def power_pictures(answer: PowerAnswer, theme: str) -> Iterator[Picture]:
     at = {"n_items": design.n_queries, "n_queries": design.n_queries, "k": design.k, "q": design.q, "pi": design.pi,
           "icc": design.icc, "beta": answer.detectable_bias}  # fmt: skip
     rows = [asdict(row) for row in answer.rows]
-    if picture := _curves(rows, at, design.power, answer.sentence, THEMES[theme]):
+    if picture := _curves(rows, at, design.power, answer.sentence, "one-sided", THEMES[theme]):
         yield picture
 
 
@@ -49,11 +49,16 @@ def power_rows_picture(findings: ParityFindings, power: Path, look: Theme) -> Pi
           "beta": info.detectable_bias}  # fmt: skip
     rows = pq.read_table(power).to_pylist()
     target = next((row["power"] for row in rows if row["x_name"] != "beta"), 0.8)
-    return _curves(rows, at, target, info.sentence, look)
+    return _curves(rows, at, target, info.sentence, "two-sided", look)
 
 
 def _curves(
-    rows: Sequence[Mapping[str, Any]], at: Mapping[str, float | None], target: float, sentence: str, look: Theme
+    rows: Sequence[Mapping[str, Any]],
+    at: Mapping[str, float | None],
+    target: float,
+    sentence: str,
+    sides: str,
+    look: Theme,
 ) -> Picture | None:
     names = [name for name in X_TITLES if any(row["x_name"] == name for row in rows)]
     if not names:
@@ -62,7 +67,7 @@ def _curves(
     for axes, name in zip(made, names, strict=True):
         y = "power" if name == "beta" else "detectable"
         chosen = [row for row in rows if row["x_name"] == name and row[y] is not None]
-        _curve(axes, chosen, name, y, at.get(name), look)
+        _curve(axes, chosen, name, y, at.get(name), sides, look)
         if name == "beta":
             axes.axhline(target, color=look.ink, linewidth=0.8, linestyle=":")
             axes.set_ylim(0, 1.03)
@@ -80,21 +85,25 @@ def _curves(
         }
     )
     words = (
-        f"{sentence} The bias is the share of results that are filled from the query's own group; the dashed line marks "
-        f"this design, the dotted one a power of {target:.0%}."
+        f"{sentence} The curves are those of the {sides} test. The bias is the share of results that are filled from the "
+        f"query's own group; the dashed line marks this design, the dotted one a power of {target:.0%}."
     )
     return Picture("power", "What could be detected", words, figure, data)
 
 
-def _curve(axes: Axes, rows: Sequence[Mapping[str, Any]], name: str, y: str, at: float | None, look: Theme) -> None:
+def _curve(
+    axes: Axes, rows: Sequence[Mapping[str, Any]], name: str, y: str, at: float | None, sides: str, look: Theme
+) -> None:
     formula = sorted((row["x"], row[y]) for row in rows if row["kind"] == "formula")
     simulated = sorted((row["x"], row[y]) for row in rows if row["kind"] == "simulation")
     if at is not None:
         axes.axvline(at, color=look.accent, linewidth=1.1, linestyle="--", label="this design")
     if formula:
-        axes.plot(*zip(*formula, strict=True), color=look.bar, linewidth=1.6, label="formula")
+        axes.plot(*zip(*formula, strict=True), color=look.bar, linewidth=1.6, label=f"formula, {sides} test")
     if simulated:
-        axes.plot(*zip(*simulated, strict=True), "o", color=look.accent, markersize=4, label="simulation")
+        axes.plot(
+            *zip(*simulated, strict=True), "o", color=look.accent, markersize=4, label=f"simulation, {sides} test"
+        )
     if name in _LOGARITHMIC and formula and formula[0][0] > 0:
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(numticks=4))

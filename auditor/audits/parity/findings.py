@@ -34,7 +34,7 @@ class NullTestInfo(_Part):
 
     attribute: str
     k: int | None = Field(description="Cut-off; None for all results.")
-    family: Literal["primary", "secondary"]
+    family: Literal["primary", "omnibus", "secondary"]
     statistic_name: str
     statistic: float
     p_value: float = Field(description="(1 + relabellings that reach the statistic) / (B + 1), two-sided.")
@@ -50,6 +50,7 @@ class NullTestInfo(_Part):
     seed: int
     method: str
     signed: bool = Field(default=False, description="Whether the statistic's sign tells the direction.")
+    least_p: float = Field(default=0.0, description="Smallest p-value that the test can give; 0 for a closed form.")
 
 
 class EffectInfo(_Part):
@@ -73,6 +74,7 @@ class EffectInfo(_Part):
         default=False, description="Whether the interval holds at once with those of all effects of its name."
     )
     no_interval: str = Field(default="", description="Why there is no interval.")
+    two_way: bool = Field(default=False, description="Whether repeated items widen the interval.")
 
 
 class Excluded(_Part):
@@ -159,6 +161,10 @@ class ParityFindings(Findings):
     n_catalog: int = Field(description="Items of the catalog; 0 without one.")
     n_slots: int = Field(description="Results within K of the queries that take part.")
     primary: NullTestInfo
+    omnibus: NullTestInfo | None = Field(
+        default=None,
+        description="Whether distributions differ in any way, beside a primary test that looks at where they lie.",
+    )
     tests: list[NullTestInfo] = Field(default_factory=list, description="The secondary hypotheses.")
     effects: list[EffectInfo] = Field(description="The first one is the primary effect.")
     state: Literal["parity within margin", "disparity detected", "inconclusive"]

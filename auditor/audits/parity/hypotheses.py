@@ -1,8 +1,10 @@
 """The hypotheses of a run: one that was declared, tested at alpha; others, adjusted together.
 
-The primary hypothesis is one attribute at one K. Further attributes and cut-offs are secondary: their p-values are
-adjusted as one family, in mode B by max-T from the same permutations (P. H. Westfall, S. S. Young, Resampling-Based
-Multiple Testing, 1993), in the other modes after Holm (Scandinavian Journal of Statistics 6, 1979, 65-70).
+The primary hypothesis is one attribute at one K. Where its statistic looks at where distributions lie only, an omnibus
+statistic is declared with it, for whether they differ in any way: it can forbid to conclude parity. Further attributes and
+cut-offs are secondary: their p-values are adjusted as one family, in mode B by max-T from the same permutations
+(P. H. Westfall, S. S. Young, Resampling-Based Multiple Testing, 1993), in the other modes after Holm (Scandinavian Journal
+of Statistics 6, 1979, 65-70).
 """
 
 from collections.abc import Sequence
@@ -17,6 +19,11 @@ from auditor.audits.parity.spec import ParitySpec
 from auditor.audits.parity.statistics import StatisticName
 from auditor.audits.parity.subject import Subject
 from auditor.stats.multiplicity import holm_adjusted
+
+#: Statistics that look at where distributions lie, and at nothing else.
+_OF_LOCATION = {
+    *("mid-rank mean difference", "Jonckheere", "Kruskal-Wallis", "mean difference", "variance between groups"),
+}
 
 
 @dataclass(frozen=True)
@@ -84,6 +91,18 @@ class Tester:
         """The statistic that was declared for the primary hypothesis; the default of the scale if none was."""
         return None if self.spec.statistic == "auto" else self.spec.statistic
 
+    def omnibus(self, subject: Subject, statistic: str) -> StatisticName | None:
+        """The statistic for whether distributions differ in any way; None where the primary one sees that already."""
+        kind = subject.attribute.scale.kind
+        if kind == "nominal" or not of_location(statistic):
+            return None
+        if kind == "ordinal":
+            return "Cramer-von Mises"
+        # Target shares are those of the classes of degrees, and a target mean has no distribution.
+        if self.mode == "C2":
+            return None if subject.target is None else "chi-square"
+        return "energy distance"
+
     def test_family(
         self, hypotheses: Sequence[Hypothesis], subjects: Sequence[Subject], progress: Progress | None
     ) -> list[NullTestInfo]:
@@ -124,6 +143,11 @@ class Tester:
     def _statistic_of(self, attribute: Attribute) -> StatisticName | None:
         """The declared statistic is for the scale of the declared attribute."""
         return self.declared() if attribute is next(iter(self.results.attributes.values())) else None
+
+
+def of_location(statistic: str) -> bool:
+    """Whether a statistic looks at where distributions lie only, so that other differences in shape escape it."""
+    return statistic in _OF_LOCATION
 
 
 def told(hypothesis: Hypothesis, test: NullTest, family: str, adjusted: float | None) -> NullTestInfo:

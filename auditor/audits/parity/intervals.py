@@ -184,7 +184,7 @@ def measured_coverage(situation: str, n_queries: int) -> tuple[int, float] | Non
     situation : str
         A key of `MEASURED_COVERAGE`.
     n_queries : int
-        Of all groups that are compared.
+        Of all groups that are compared; twice those of the smaller group, on which coverage depends.
 
     Returns
     -------

@@ -36,12 +36,16 @@ _SCALES = {
 }
 _MULTIPLICITY = {
     True: "{n} further K or attributes are secondary. Their p-values are adjusted together, {how}, so that "
-    "the probability of any false one among them is at most alpha. The primary hypothesis is not adjusted: it was declared.",
+    "the probability of any false one among them is at most alpha. The primary hypothesis is not adjusted: it was set as such.",
     False: "There is one hypothesis. What else the report shows is descriptive.",
 }
 _DRILL_DOWN = (
-    "In the table of shares by group and level each cell has a p-value for looking closer (normal approximation over queries), "
-    "adjusted over the cells for the false discovery rate (Benjamini and Hochberg)."
+    "In the table of shares by group and level each cell has a p-value for looking closer (normal approximation over queries, "
+    "and over items where they repeat), adjusted over the cells for the false discovery rate (Benjamini and Hochberg)."
+)
+_NO_DRILL_DOWN = (
+    "In the table of shares by group and level cells have intervals (normal approximation over queries, and over items where "
+    "they repeat) but no p-values, since it is items that the test exchanges."
 )
 _VERDICT = (
     "Parity within margin: the whole {confidence:.0%} interval lies within the margin. Disparity detected: p <= {alpha:g} "
@@ -78,7 +82,7 @@ def methods(findings: ParityFindings) -> list[tuple[str, str]]:
 
 def _hypotheses(findings: ParityFindings) -> str:
     lines = [
-        f"Primary, declared before the run in its settings: {findings.attribute}, {_k(findings.k)}"
+        f"Primary, as set for this run: {findings.attribute}, {_k(findings.k)}"
         + (f", query groups {', '.join(findings.group_names)}" if findings.mode in ("A", "B") else "")
         + "."
     ]
@@ -94,9 +98,9 @@ def _k(k: int | None) -> str:
 
 
 def _test(findings: ParityFindings) -> str:
-    strata = (
-        f", within strata by {', '.join(findings.strata)} ({findings.n_strata:,} strata)" if findings.strata else ""
-    )
+    strata = ""
+    if findings.strata and findings.n_strata > 1:
+        strata = f", within strata by {', '.join(findings.strata)} ({findings.n_strata:,} strata)"
     told = _TEST.format(
         null=_NULL[findings.mode],
         strata=strata,
@@ -133,7 +137,7 @@ def _permutations(findings: ParityFindings) -> str:
 def _multiplicity(findings: ParityFindings) -> str:
     how = "by max-T over the same relabellings (Westfall and Young)" if findings.mode == "B" else "after Holm"
     told = _MULTIPLICITY[bool(findings.tests)].format(n=len(findings.tests), how=how)
-    return f"{told} {_DRILL_DOWN}"
+    return f"{told} {_NO_DRILL_DOWN if findings.mode in ('A', 'C1') else _DRILL_DOWN}"
 
 
 def _effects(findings: ParityFindings) -> str:

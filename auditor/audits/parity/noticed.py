@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.audits.findings import Caution
-from auditor.audits.parity.data import MISSING, Results
+from auditor.audits.parity.data import FINDS_ITSELF, MISSING, Results
 from auditor.audits.parity.spec import ParitySpec
 
 #: Fewer queries than these in a group allow no interval of their own (spec: "refuse under about 10 queries").
@@ -123,4 +123,4 @@ def _own_results(results: Results, within: NDArray[np.bool_]) -> Iterator[Cautio
             f"Queries that find the very item that they are: {found:,}. Such a result has the query's attribute by itself; "
             "leave these rows out unless people see them."
         )
-        yield Caution(code="query-finds-itself", message=message, count=found)
+        yield Caution(code=FINDS_ITSELF, message=message, count=found)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.stats.permutation import Arrangements, Exceedances, PValue, null_distribution
+from auditor.stats.permutation import Arrangements, Exceedances, PValue, null_distribution, reaches
 
 #: Most values of a null distribution that are kept, for its picture.
 _KEPT = 9999
@@ -64,6 +64,8 @@ class NullTest:
         What was done, as a sentence.
     signed : bool
         Whether absolute values were compared.
+    least_p : float
+        Smallest p-value that the test can give, whatever the results; 0 for a closed form, where it was not looked at.
     """
 
     statistic_name: str
@@ -79,6 +81,7 @@ class NullTest:
     closed_form_p: float | None
     method: str
     signed: bool = False
+    least_p: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -170,7 +173,16 @@ def told(
         closed_form_p=closed_form_p,
         method=f"{method}; {how}",
         signed=signed,
+        least_p=_least_p(null, exhaustive, signed, plan),
     )
+
+
+def _least_p(null: NDArray[np.float64], exhaustive: bool, signed: bool, plan: Plan) -> float:
+    """Share of the arrangements that lie furthest out; 1 / (B + 1) where arrangements are drawn."""
+    if not exhaustive:
+        return 1 / (plan.n_permutations + 1)
+    values = np.abs(null) if signed else null
+    return float(np.mean(reaches(values, values.max())))
 
 
 def exactly(

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.audits.parity.contrasts import Contrast, Design, influence
+from auditor.audits.parity.contrasts import Contrast, Design, counted_slots, standard_error
 from auditor.audits.parity.data import MISSING, Results, slot_weights
-from auditor.audits.parity.subject import Subject
+from auditor.audits.parity.findings import Mode
+from auditor.audits.parity.intervals import FEWEST_QUERIES
+from auditor.audits.parity.subject import Subject, own_group
 from auditor.stats.multiplicity import bh_adjusted
 
 #: Ranks beyond this are not drawn; rows of tones and of slots that are kept (ours).
@@ -93,11 +95,12 @@ def null_rows(values: NDArray[np.float64]) -> list[dict[str, Any]]:
     return [{"value": value} for value in values[:_NULL_ROWS].tolist()]
 
 
-def cell_rows(subject: Subject, *, confidence: float) -> list[dict[str, Any]]:
+def cell_rows(results: Results, subject: Subject, mode: Mode, *, confidence: float) -> list[dict[str, Any]]:
     """Observed and expected share of each level in each group.
 
-    Intervals and p-values are normal, with HC2 errors over queries; the p-values are for looking closer (drill-down) and
-    adjusted over all cells after Benjamini and Hochberg.
+    Intervals and p-values are normal, with HC2 errors over queries, and over queries x items where items repeat; the
+    p-values are for looking closer (drill-down) and adjusted over all cells after Benjamini and Hochberg. There are none in
+    modes A and C1, where it is items that are exchanged: errors over queries would be those of another null hypothesis.
     """
     found, levels = subject.lists, subject.attribute.scale.levels
     n, n_groups = len(found.queries), len(subject.group_names)
@@ -107,19 +110,18 @@ def cell_rows(subject: Subject, *, confidence: float) -> list[dict[str, Any]]:
         # Every query is compared with its own target.
         design = Design(np.zeros(n, np.int16), 1, np.zeros(n, np.int32))
         observed, expected = found.shares.mean(axis=0)[None, :], subject.target.mean(axis=0)[None, :]
-        errors = (found.shares - subject.target).std(axis=0, ddof=1)[None, :] / math.sqrt(n) if n > 1 else None
     else:
         design = Design(subject.group, n_groups, subject.stratum)
         sums = np.stack([found.shares[subject.group == g].sum(axis=0) for g in range(n_groups)])
         observed, expected = sums / design.sizes[:, None], design.expected(found.shares)
-        errors = _errors(subject, design)
+    errors, with_p = _errors(results, subject, design), mode not in ("A", "C1")
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     rows: list[dict[str, Any]] = []
     for g, name in enumerate(subject.group_names):
-        enough = errors is not None and design.sizes[g if subject.target is None else 0] >= 10
+        enough = design.sizes[g] >= FEWEST_QUERIES
         for c, level in enumerate(levels):
             deviation = round(float(observed[g, c] - expected[g, c]), 12)  # no dust of rounding
-            error = float(errors[g, c]) if errors is not None and enough else None
+            error = float(errors[g, c]) if enough else None
             reach = None if error is None else z * error
             rows.append(
                 {
@@ -132,7 +134,7 @@ def cell_rows(subject: Subject, *, confidence: float) -> list[dict[str, Any]]:
                     "deviation": deviation,
                     "low": None if reach is None else max(-1.0, deviation - reach),
                     "high": None if reach is None else min(1.0, deviation + reach),
-                    "p_value": math.erfc(abs(deviation / error) / math.sqrt(2)) if error else None,
+                    "p_value": math.erfc(abs(deviation / error) / math.sqrt(2)) if error and with_p else None,
                 }
             )
     tested = [row for row in rows if row["p_value"] is not None]
@@ -141,15 +143,18 @@ def cell_rows(subject: Subject, *, confidence: float) -> list[dict[str, Any]]:
     return rows
 
 
-def _errors(subject: Subject, design: Design) -> NDArray[np.float64]:
+def _errors(results: Results, subject: Subject, design: Design) -> NDArray[np.float64]:
     """Standard error of every cell's deviation, shape (n_groups, n_levels)."""
-    levels = len(subject.attribute.scale.levels)
+    n, levels = subject.lists.shares.shape
+    slots = counted_slots(results, subject.attribute, subject.lists)
     errors = np.zeros((len(subject.group_names), levels))
     for g in range(len(errors)):
-        weights = design.deviation(g)
+        weights = design.deviation(g) if subject.target is None else np.full(n, 1 / n)
         for c in range(levels):
-            parts = influence(Contrast(weights, np.eye(levels)[[c]]), subject.lists, design)
-            errors[g, c] = math.sqrt(float(np.square(parts).sum()))
+            scores = np.eye(levels)[[c]]
+            if subject.target is not None:
+                scores = scores - subject.target[:, [c]]
+            errors[g, c], _ = standard_error(Contrast(weights, scores), subject.lists, design, slots)
     return errors
 
 
@@ -264,11 +269,14 @@ def _group_of_slots(results: Results, subject: Subject) -> NDArray[np.intp]:
     return group[results.query]
 
 
-def missing_by_group(results: Results, subject: Subject) -> Mapping[str, int]:
-    """Results within K whose attribute is missing, by group of the query."""
-    part = np.zeros(results.n_queries, dtype=np.bool_)
-    part[subject.lists.queries] = True
-    inside = slot_weights(results, subject.lists.k, rank_aware=False) > 0
-    missing = part[results.query] & inside & (subject.attribute.level[results.item] == MISSING)
-    counts = np.bincount(_group_of_slots(results, subject)[missing], minlength=len(subject.group_names))
-    return dict(zip(subject.group_names, counts.tolist(), strict=True))
+def missing_by_group(results: Results, subject: Subject, mode: Mode) -> Mapping[str, tuple[int, int]]:
+    """Results within K whose attribute is missing, and all results within K, by group of the query.
+
+    Those of queries without any known result count too, though such a query takes no part.
+    """
+    names = {"A": subject.attribute.scale.levels, "B": results.group_names}.get(mode, subject.group_names)
+    group = own_group(results, mode, subject.attribute)[results.query]
+    inside = (slot_weights(results, subject.lists.k, rank_aware=False) > 0) & (group != MISSING)
+    missing = inside & (subject.attribute.level[results.item] == MISSING)
+    counts, sizes = (np.bincount(group[chosen], minlength=len(names)).tolist() for chosen in (missing, inside))
+    return {name: (count, size) for name, count, size in zip(names, counts, sizes, strict=True) if size}

@@ -50,6 +50,7 @@ def test_catalog_queries(
     The null hypothesis: labels are exchangeable over the catalog's items within item strata, whatever was retrieved for
     what. A permutation moves the labels of query items and of result items together; to hold the query groups and move only
     the results would not be exact, since the same items are both. Queries are compared within the stratum of their item.
+    A query's own item in its list takes no part (see `data.without_self`): its label never parts from that of the query.
 
     Parameters
     ----------

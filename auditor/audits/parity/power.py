@@ -97,6 +97,7 @@ def power_analysis(
     curves: Sequence[XName] = ("n_items", "n_queries", "k", "q", "pi", "icc", "beta"),
     n_simulations: int = 0,
     n_permutations: int = 499,
+    two_sided: bool = False,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
@@ -113,6 +114,8 @@ def power_analysis(
         are left to the formula.
     n_permutations : int
         Permutations of each simulated test.
+    two_sided : bool
+        Whether the curves are those of the two-sided test, as the audit's own.
     seed : int
         Seed of all simulations.
     progress : callable, optional
@@ -126,8 +129,8 @@ def power_analysis(
         If `cancelled` says so.
     """
     found = within_one(detectable(design, two_sided=False))
-    two_sided = within_one(detectable(design, two_sided=True))
-    rows = [row for name in curves for row in curve(design, name)]
+    found_two_sided = within_one(detectable(design, two_sided=True))
+    rows = [row for name in curves for row in curve(design, name, two_sided=two_sided)]
     simulated = None
     if n_simulations:
         options: dict[str, Any] = {
@@ -138,6 +141,7 @@ def power_analysis(
         if found is not None and design.n_queries <= MOST_SIMULATED_QUERIES:
             simulated = simulate_power(**_numbers(design), beta=found, seed=seed, **options)
         asked = [row for row in rows if _simulated_here(design, row)]
+        options["two_sided"] = two_sided
         for i, row in enumerate(asked):
             rows.append(_simulated_row(design, row, seed + 1000 * (i + 1), options))
             if progress is not None:
@@ -145,12 +149,12 @@ def power_analysis(
     return PowerAnswer(
         design=design,
         detectable_bias=found,
-        detectable_bias_two_sided=two_sided,
+        detectable_bias_two_sided=found_two_sided,
         refined_bias=refined_bias(design),
         design_effect=design.design_effect,
         simulated=simulated,
         rows=tuple(rows),
-        sentence=_sentence(design, found, two_sided, simulated),
+        sentence=_sentence(design, found, found_two_sided, simulated),
         notes=_notes(design, found, simulated),
     )
 

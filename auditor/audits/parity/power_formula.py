@@ -202,8 +202,10 @@ def queries_needed(design: Design, beta: float, *, two_sided: bool = False) -> i
     return max(2, math.ceil((one / beta) ** 2 - 1e-9))
 
 
-def curve(design: Design, x_name: XName, xs: Sequence[float] | None = None) -> list[PowerRow]:
-    """Detectable bias (one-sided, formula) while one number of the design varies; along "beta" the power.
+def curve(
+    design: Design, x_name: XName, xs: Sequence[float] | None = None, *, two_sided: bool = False
+) -> list[PowerRow]:
+    """Detectable bias (formula) while one number of the design varies; along "beta" the power.
 
     Parameters
     ----------
@@ -213,14 +215,16 @@ def curve(design: Design, x_name: XName, xs: Sequence[float] | None = None) -> l
         Key of `X_TITLES`. "n_items": a catalog in which every item is a query, so that Q = N and q = pi.
     xs : sequence of float, optional
         Where to compute; a sensible range around the design if not given.
+    two_sided : bool
+        Whether the test is, as the audit's own; else one-sided.
     """
-    points = default_range(design, x_name) if xs is None else xs
+    points = default_range(design, x_name, two_sided=two_sided) if xs is None else xs
     rows = []
     for x in points:
         if x_name == "beta":
-            rows.append(PowerRow(x_name, float(x), None, "formula", power_at(design, x)))
+            rows.append(PowerRow(x_name, float(x), None, "formula", power_at(design, x, two_sided=two_sided)))
         else:
-            found = within_one(detectable(varied(design, x_name, x), two_sided=False))
+            found = within_one(detectable(varied(design, x_name, x), two_sided=two_sided))
             rows.append(PowerRow(x_name, float(x), found, "formula", design.power))
     return rows
 
@@ -242,7 +246,7 @@ def varied(design: Design, x_name: XName, x: float) -> Design:
     raise InputError("no such number of a design", column="x_name", value=x_name, fix=f"One of {', '.join(X_TITLES)}.")
 
 
-def default_range(design: Design, x_name: XName) -> list[float]:
+def default_range(design: Design, x_name: XName, *, two_sided: bool = False) -> list[float]:
     """Values of x for a curve: ratios of 2 around counts, the whole range for shares."""
     if x_name == "n_items":
         return [100.0, 300.0, 1_000.0, 3_000.0, 10_000.0, 30_000.0, 100_000.0, 1_000_000.0]
@@ -254,7 +258,7 @@ def default_range(design: Design, x_name: XName) -> list[float]:
         return [0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98]
     if x_name == "icc":
         return [0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5]
-    top = min(1.0, 2 * detectable(design, two_sided=False))
+    top = min(1.0, 2 * detectable(design, two_sided=two_sided))
     return [float(beta) for beta in np.linspace(0, top, 21)]
 
 

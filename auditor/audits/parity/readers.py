@@ -215,7 +215,15 @@ def _delimited(
         raise InputError(f"The table is damaged: {first_line(error)}", file=file.name) from error
     rows = np.arange(table.num_rows + len(ragged), dtype=np.int64) + first + has_header
     if ragged:
-        rows = np.delete(rows, np.array(ragged) - first - has_header)
+        places = np.array(ragged) - first - has_header
+        if places.min() < 0 or places.max() >= len(rows):
+            # A quoted line break before it: pyarrow counts such rows otherwise, and no row could be named rightly.
+            raise InputError(
+                "The table is damaged: cells are missing or too many in a row, and quotes hide which",
+                file=file.name,
+                fix="Look for a quote that is never closed, or for a line break inside a cell.",
+            )
+        rows = np.delete(rows, places)
     return {names[number]: table[numbers[number]] for number in used}, rows
 
 

@@ -5,6 +5,7 @@ errors wide as that of the run and with errors over queries widened as there (ou
 of the unchanged results, so that like is compared with like.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,14 +13,17 @@ from numpy.typing import NDArray
 
 from auditor.audits import Context
 from auditor.audits.parity.annotation import UNSURE, Annotations
+from auditor.audits.parity.answers import differences
 from auditor.audits.parity.contrasts import influence
 from auditor.audits.parity.data import MISSING, Results
 from auditor.audits.parity.findings import EffectInfo, SensitivityInfo
-from auditor.audits.parity.hypotheses import Tester
+from auditor.audits.parity.hypotheses import Tester, of_location
+from auditor.audits.parity.null_test import NullTest
 from auditor.audits.parity.sensitivity import sensitivity
 from auditor.audits.parity.sensitivity_question import Answer, Looked, Question, Rerun, look
 from auditor.audits.parity.stages import Stages
 from auditor.audits.parity.subject import Subject, subject
+from auditor.audits.parity.verdict import lies_within, state_of
 from auditor.errors import InputError
 
 #: Permutations of a rerun, unless alpha asks for more; a p-value at alpha then rests on 20 of them (ours).
@@ -33,7 +37,7 @@ _USUAL_RERUNS = 30
 def analyse(
     tester: Tester,
     primary: Subject,
-    effect: EffectInfo,
+    effects: Sequence[EffectInfo],
     annotations: Annotations | None,
     context: Context,
     stages: Stages,
@@ -42,8 +46,8 @@ def analyse(
 
     Parameters
     ----------
-    effect : EffectInfo
-        The primary one.
+    effects : sequence of EffectInfo
+        Those of the declared hypothesis, the primary one first.
     annotations : Annotations or None
         What raters said, for drawing labels again from their confusions.
     context : Context
@@ -55,7 +59,7 @@ def analyse(
     Cancelled
         If a person asked for it.
     """
-    name = primary.attribute.name
+    name, effect = primary.attribute.name, effects[0]
     question = Question(
         results=tester.results,
         attribute=name,
@@ -69,7 +73,7 @@ def analyse(
         moving_groups=tester.mode == "A",
         moving_target=tester.mode == "C1",
     )
-    rerun = _kept(_rerun(tester, question, effect), context, stages)
+    rerun = _kept(_rerun(tester, question, effects, len(primary.group_names)), context, stages)
     as_it_is = rerun(tester.results)
     rows = sensitivity(
         question,
@@ -131,24 +135,49 @@ def _n_reruns(results: Results) -> int:
     return max(_FEWEST_RERUNS, min(_MOST_RERUNS, _MOST_RERUNS * _MANY_SLOTS // max(len(results.item), 1)))
 
 
-def _rerun(tester: Tester, question: Question, effect: EffectInfo) -> Rerun:
+def _rerun(tester: Tester, question: Question, effects: Sequence[EffectInfo], n_groups: int) -> Rerun:
     fewer = tester.spec.model_copy(update={"permutations": _permutations(tester)})
-    reach = _reach(question, effect)
-    margin = tester.spec.margin
+    margin, alpha = tester.spec.margin, tester.spec.alpha
+    asked = [(replace(question, a=one.a, b=one.b, level=one.level), one) for one in differences(effects)]
+    reaches = [(each, _reach(each, one)) for each, one in asked]
+    reach = reaches[0][1]
+    # As in the run: every pair of groups must be compared, and every difference have an interval.
+    n_pairs = 1 if question.against_target else n_groups * (n_groups - 1) // 2
+    whole = len({(one.a, one.b) for _, one in asked}) == n_pairs and all(off is not None for _, off in reaches)
+
+    def within(looked: Looked, each: Question, off: float | None) -> bool:
+        try:
+            found = look(replace(each, subject_of=lambda _: looked.subject))
+        except InputError:  # a group has no queries left
+            return False
+        around = (off or 0.0) * _error(found)
+        return margin is not None and lies_within(found.value - around, found.value + around, margin)
 
     def rerun(results: Results) -> Answer:
         looked = look(question, results)
-        test = replace(tester, spec=fewer, results=results).test(looked.subject, None, tester.declared())
+        retester = replace(tester, spec=fewer, results=results)
+        test = retester.test(looked.subject, None, tester.declared())
         value = looked.value
         low = high = None
         if reach is not None:
             off = reach * _error(looked)
             low, high = value - off, value + off
-        inside = margin is not None and low is not None and high is not None and -margin < low and high < margin
-        detected = "disparity detected" if test.p_value <= tester.spec.alpha else "inconclusive"
-        return Answer(value, low, high, test.p_value, "parity within margin" if inside else detected)
+        inside = whole and margin is not None and all(within(looked, each, off) for each, off in reaches)
+        shape = _shape(retester, looked.subject, test) if inside else None
+        return Answer(
+            value, low, high, test.p_value, state_of(inside=inside, p_value=test.p_value, alpha=alpha, shape_p=shape)
+        )
 
     return rerun
+
+
+def _shape(tester: Tester, subject: Subject, test: NullTest) -> float | None:
+    """p-value of whether distributions differ in any way, as the run asks it; None on a scale of names."""
+    statistic = tester.omnibus(subject, test.statistic_name)
+    if statistic is not None:
+        return tester.test(subject, None, statistic).p_value
+    of_names = subject.attribute.scale.kind == "nominal"
+    return None if of_names or of_location(test.statistic_name) else test.p_value
 
 
 def _reach(question: Question, effect: EffectInfo) -> float | None:

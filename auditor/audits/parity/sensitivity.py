@@ -60,6 +60,10 @@ ITA_BOUNDS = (-90.0, 90.0)
 #: Queries on each side whose leaving out is answered by a rerun (ours).
 MOST_INFLUENTIAL = 3
 _TILT = 1e-9
+_FOUND = (
+    ", to first order, since mid-ranks are themselves estimated; all of one level was tried as well: these are the extremes "
+    "that were found, not bounds, and other labels may go beyond them"
+)
 
 
 @dataclass(frozen=True)
@@ -71,8 +75,8 @@ class MissingBounds:
     low, high : float
         Bounds of the effect.
     exact : bool
-        Whether no assignment of labels goes beyond them. Otherwise they are reached by an assignment, and another one might
-        go a little further.
+        Whether no assignment of labels goes beyond them. Otherwise they are the extremes of the assignments that were tried,
+        each of them reached by one, and others may go beyond.
     low_answer, high_answer : Answer
         What the test says there.
     n_items, n_slots : int
@@ -129,10 +133,11 @@ def missing_bounds(
     """Worst cases for missing labels; None if none is missing within K.
 
     The effect is a sum over items, so the worst label of each missing item is found on its own: the one with the largest,
-    or smallest, contribution. An item keeps one label in all lists. That is exact for shares and degrees; mid-ranks are
-    themselves estimated, so there the labels are the worst to first order. Queries without a single known label join with
-    what is assumed of theirs. In mode A queries whose own label is missing stay out, since they have no group; in mode C1
-    a label counts in the catalog's share as well.
+    or smallest, contribution. An item keeps one label in all lists. That is exact for shares and degrees. Mid-ranks are
+    themselves estimated, so there the labels are the worst to first order only; that all missing items are of one level is
+    tried as well, for each level, and what is given are the extremes of all that was tried. Queries without a single known
+    label join with what is assumed of theirs. In mode A queries whose own label is missing stay out, since they have no
+    group; in mode C1 a label counts in the catalog's share as well.
 
     Parameters
     ----------
@@ -159,19 +164,24 @@ def missing_bounds(
     shown = contributions(question, every, results, np.ones(results.n_items, dtype=np.bool_))
     if labels.value is not None and question.effect == "mean difference":
         shown = shown * np.array(bounds)[None, :]
-    least, largest = (_filled(question, pick, bounds) for pick in (shown.argmin(axis=1), shown.argmax(axis=1)))
     fixed_scores = question.against_target and not question.moving_target
     exact = question.effect != "mid-rank difference" or fixed_scores
+    picks = [shown.argmin(axis=1), shown.argmax(axis=1)]
+    if not exact:
+        picks += [np.full(results.n_items, level, dtype=np.intp) for level in range(len(labels.scale.levels))]
+    tried = [_filled(question, pick, bounds) for pick in picks]
+    effects = [look(question, each).value for each in tried]
+    least, largest = tried[int(np.argmin(effects))], tried[int(np.argmax(effects))]
     return MissingBounds(
-        low=look(question, least).value,
-        high=look(question, largest).value,
+        low=min(effects),
+        high=max(effects),
         exact=exact,
         low_answer=answered(rerun, least),
         high_answer=answered(rerun, largest),
         n_items=int(np.unique(results.item[slots]).size),
         n_slots=int(slots.sum()),
         method="every missing item takes the label that makes the effect smallest, then largest"
-        + ("" if exact else "; to first order, so that another assignment might go a little further"),
+        + ("" if exact else _FOUND),
     )
 
 
@@ -307,7 +317,7 @@ def _with_scores(every: Looked, known: Looked) -> Contrast:
     """Weights of all queries, scores from the labels that are known; where those tie, a higher level counts as higher."""
     assert known.contrast.scores is not None, "mid-ranks are scores of levels"
     tilt = _TILT * np.arange(known.contrast.scores.shape[1])
-    return Contrast(every.contrast.weights, known.contrast.scores + tilt)
+    return Contrast(every.contrast.weights, known.contrast.scores + tilt, known.contrast.moving, every.contrast.movers)
 
 
 def _missing_rows(found: MissingBounds | None) -> list[Row]:

@@ -158,8 +158,8 @@ def contributions(
 ) -> NDArray[np.float64]:
     """What an item adds to the effect if its label is each of the levels, or for one degree.
 
-    Up to a constant for each item: it is differences between levels that are meant. In mode C1 the item's label counts in
-    the catalog's share as well.
+    Up to a constant for each item: it is differences between levels that are meant. For mid-ranks, which are themselves
+    estimated, to first order. In mode C1 the item's label counts in the catalog's share as well.
 
     Parameters
     ----------
@@ -189,6 +189,10 @@ def contributions(
     scores = np.broadcast_to(contrast.scores, lists.shares.shape)
     columns = [np.bincount(item, weights=part * column[row], minlength=results.n_items) for column in scores.T]
     found = np.stack(columns, axis=1)
+    if contrast.moving is not None and contrast.movers is not None:
+        # A label also moves the mean shares from which the mid-ranks are taken.
+        mean = np.bincount(item, weights=contrast.movers[row] * weight / total[row], minlength=results.n_items)
+        found = found + mean[:, None] / contrast.movers.sum() * contrast.moving
     if question.moving_target:
         shown = np.bincount(item, weights=part, minlength=results.n_items).astype(np.float64)
         found = found + _expected(results, shown, counted)[:, None] * _of_target(question, looked)

@@ -145,10 +145,11 @@ class ParitySpec(BaseModel):
     margin: float | None = Field(
         default=None,
         gt=0,
-        le=180,
+        le=90,
         title="Margin",
-        description="Largest effect that would not matter, in the unit of the effect: degrees, or a share such as 0.05 for five "
-        "percentage points. Parity is concluded only if the whole interval lies within it. Empty: parity cannot be concluded.",
+        description="Largest effect that would not matter, in the unit of the effect. On the scale nominal: a share below 1, "
+        "such as 0.05 for 5 percentage points; ordinal: a difference in mean mid-rank below 1, such as 0.05; ita: degrees, up "
+        "to 90. Parity is concluded only if the interval of every difference lies within it. Empty: parity cannot be concluded.",
     )
     alpha: float = Field(
         default=0.05,

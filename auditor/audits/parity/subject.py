@@ -64,11 +64,30 @@ def resolve(spec: ParitySpec, results: Results) -> tuple[Mode, str]:
     )
     for mode, reason in order:
         if not possible[mode]:
+            if mode == "A":
+                _refuse_coincidence(spec, results)
             return mode, reason
     raise InputError(
         "There is nothing to compare the results with",
         fix="Name the column of query groups, or add an annotated catalog or a table of target shares.",
     )
+
+
+def _refuse_coincidence(spec: ParitySpec, results: Results) -> None:
+    """Whole numbers are ids of anything: that queries are items must be said then, and is never guessed.
+
+    Raises
+    ------
+    InputError
+        If all query ids are whole numbers and no column names the item that a query is.
+    """
+    if "query_item" not in spec.mapping and all(name.isdecimal() for name in results.query_ids):
+        raise InputError(
+            "Query ids are whole numbers that stand in the catalog as item ids too, which may be a coincidence",
+            column="mode",
+            value="auto",
+            fix="Ask for mode A if every query is that item of the catalog, for mode C1 to compare the results with the catalog.",
+        )
 
 
 def _possible(results: Results) -> dict[str, str]:

@@ -36,7 +36,11 @@ COLUMNS: Mapping[str, tuple[str, tuple[Column, ...]]] = {
         (
             _ATTRIBUTE,
             _K,
-            _column("family", "Family", "primary: declared before looking; secondary: the others."),
+            _column(
+                "family",
+                "Family",
+                "primary: declared before looking; omnibus: whether distributions differ in shape; secondary: the others.",
+            ),
             _column("statistic_name", "Statistic", "Name of the statistic."),
             _column("statistic", "Value", "Observed value of the statistic.", detail=True),
             _column("p_value", "p", "(1 + relabellings that reach the observed value) / (B + 1)."),
@@ -109,7 +113,9 @@ COLUMNS: Mapping[str, tuple[str, tuple[Column, ...]]] = {
         (
             _column("x_name", "Varied", "n_queries, or beta: the share of slots filled from the query's own group."),
             _column("x", "Value", "Value of what is varied."),
-            _column("detectable", "Detectable bias", "Least bias seen with the power asked for."),
+            _column(
+                "detectable", "Detectable bias", "Least bias that the two-sided test sees with the power asked for."
+            ),
             _column("kind", "Kind", "formula or simulation."),
             _column("power", "Power", "Probability of p <= alpha."),
         ),

@@ -2,9 +2,11 @@
 
 Parity takes an interval that lies inside a margin that was declared beforehand (an equivalence test: D. J. Schuirmann,
 Journal of Pharmacokinetics and Biopharmaceutics 15 (1987) 657-680; with the whole interval rather than one of level
-1 - 2 alpha, which is stricter). A large p-value alone never shows parity.
+1 - 2 alpha, which is stricter), for every difference that was asked about, and no sign that distributions differ in shape.
+A large p-value alone never shows parity.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,6 +25,27 @@ _UNITS = {
 }
 
 
+#: Most differences that a sentence names.
+_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A test of whether distributions differ in any way, not only in where they lie.
+
+    Attributes
+    ----------
+    statistic : str
+    p_value : float
+    declared : bool
+        Whether it is the primary test itself.
+    """
+
+    statistic: str
+    p_value: float
+    declared: bool = False
+
+
 @dataclass(frozen=True)
 class Answer:
     """What can be said.
@@ -36,7 +59,7 @@ class Answer:
     sentence : str
         The answer with its numbers.
     minimum_detectable_effect : float or None
-        In the unit of the effect; None where no standard error can be estimated.
+        In the unit of the effect; None where no standard error can be estimated, or no p-value up to alpha can come out.
     """
 
     state: State
@@ -55,6 +78,10 @@ def verdict(
     attribute: str,
     confidence: float = 0.95,
     power: float = 0.8,
+    differences: Sequence[Effect] = (),
+    uncompared: Sequence[str] = (),
+    shape: Shape | None = None,
+    least_p: float = 0.0,
 ) -> Answer:
     """Answer from the primary effect and the p-value of the primary test.
 
@@ -74,49 +101,129 @@ def verdict(
         Nominal coverage of the effect's interval.
     power : float
         Probability with which the minimum detectable effect would be detected.
+    differences : sequence of Effect
+        All differences that the primary effect was chosen from, itself among them; only itself if not given. Parity takes
+        an interval inside the margin for every one of them.
+    uncompared : sequence of str
+        Differences that could not be estimated at all.
+    shape : Shape, optional
+        The test of whether distributions differ in any way; where it rejects, parity is never concluded.
+    least_p : float
+        Smallest p-value that the primary test can give.
     """
+    asked = tuple(differences) or (effect,)
     detectable = p_value <= alpha
-    inside = False
-    if margin is not None and effect.low is not None and effect.high is not None:
-        inside = -margin < effect.low and effect.high < margin
-    smallest = minimum_detectable_effect(effect.se, alpha=alpha, power=power)
-    state: State = "parity within margin" if inside else "disparity detected" if detectable else "inconclusive"
-    words = (
-        f"{what_differs(effect, scale, attribute, confidence)}, {p_words(p_value, alpha)}: "
-        f"{_conclusion(state, effect.unit, detectable, margin)}"
-    )
+    inside = margin is not None and not uncompared and all(lies_within(one.low, one.high, margin) for one in asked)
+    state = state_of(inside=inside, p_value=p_value, alpha=alpha, shape_p=None if shape is None else shape.p_value)
+    told = f"parity {_within(margin, effect.unit)}" if state == "parity within margin" else state
+    if state == "parity within margin" and detectable:
+        told += " (detectable, but within the margin)"
+    if shape is not None and shape.p_value <= alpha:
+        told += _of_shape(shape, state, effect.unit, margin if inside else None, alpha)
+    if state == "inconclusive" and not inside:
+        told += f" ({_why_not(effect, asked, uncompared, margin)})"
+    words = f"{what_differs(effect, scale, attribute, confidence)}, {p_words(p_value, alpha)}: {told}"
+    if least_p > alpha:
+        words += (
+            f"; no difference could have been detected, as this test cannot give less than {p_words(least_p, alpha)}"
+        )
+        return Answer(state, detectable, words + ".", None)
+    reach = _reach(effect) if effect.simultaneous else None
+    smallest = minimum_detectable_effect(effect.se, alpha=alpha, power=power, reach=reach)
     if smallest is None:
         words += "; how small a difference could have been detected cannot be estimated from so few queries"
     else:
-        words += f"; the smallest difference detectable with {power:.0%} power is {amount(smallest, effect.unit)}"
+        several = len(asked) > 1 or (shape is not None and shape.declared)
+        alone = ", for this one difference alone," if several else ""
+        words += (
+            f"; the smallest difference detectable with {power:.0%} power{alone} is {amount(smallest, effect.unit)}"
+        )
+        if effect.b == "target" or effect.two_way:
+            words += ", by its interval and not by the test"
+            words += ", as items repeat and the interval is about other items too" if effect.two_way else ""
     return Answer(state, detectable, words + ".", smallest)
 
 
-def minimum_detectable_effect(se: float | None, *, alpha: float, power: float = 0.8) -> float | None:
-    """(z(1 - alpha / 2) + z(power)) standard errors: what a two-sided test at alpha detects with that power."""
+def lies_within(low: float | None, high: float | None, margin: float) -> bool:
+    """Whether there is an interval, and it lies inside the margin."""
+    return low is not None and high is not None and -margin < low and high < margin
+
+
+def state_of(*, inside: bool, p_value: float, alpha: float, shape_p: float | None) -> State:
+    """Which of the three states it is.
+
+    Parameters
+    ----------
+    inside : bool
+        Whether a margin was declared and every difference has an interval inside it.
+    p_value : float
+        Of the primary test.
+    alpha : float
+    shape_p : float or None
+        Of the test of whether distributions differ in any way, if there is one.
+    """
+    if inside and (shape_p is None or shape_p > alpha):
+        return "parity within margin"
+    return "disparity detected" if p_value <= alpha else "inconclusive"
+
+
+def minimum_detectable_effect(
+    se: float | None, *, alpha: float, power: float = 0.8, reach: float | None = None
+) -> float | None:
+    """(z(1 - alpha / 2) + z(power)) standard errors: what a two-sided test at alpha detects with that power.
+
+    `reach` takes the place of z(1 - alpha / 2) where an interval holds for several differences at once and is wider.
+    """
     from scipy.special import ndtri
 
-    return None if se is None else float((ndtri(1 - alpha / 2) + ndtri(power)) * se)
+    if se is None:
+        return None
+    return (max(float(ndtri(1 - alpha / 2)), reach or 0.0) + float(ndtri(power))) * se
+
+
+def _reach(effect: Effect) -> float | None:
+    """Half the width of an interval, in standard errors; the longer half, should the other one be cut."""
+    if effect.low is None or effect.high is None or not effect.se:
+        return None
+    return max(effect.high - effect.value, effect.value - effect.low) / effect.se
 
 
 def what_differs(effect: Effect, scale: Scale, attribute: str, confidence: float) -> str:
-    """The effect in words, with its direction and its interval."""
+    """The effect in words, with its interval; with its direction unless the interval holds 0."""
     positive = effect.value >= 0
     sign = 1 if positive else -1
     of_target = effect.b == "target"
+    holds_zero = effect.low is not None and effect.high is not None and effect.low <= 0 <= effect.high
+    if holds_zero or not number(effect.value, effect.unit).strip("−0."):
+        both = "Results and their target" if of_target else f"Results for {_pair(effect)}"
+        what = attribute if effect.level is None else effect.level
+        interval = "no interval" if effect.low is None else _interval(effect, 1, confidence)
+        size = amount(effect.value, effect.unit)
+        return f"{both} differ in {what} by {size} ({effect.a} less {effect.b}; {interval})"
     size = amount(sign * effect.value, effect.unit)
     interval = "no interval" if effect.low is None or effect.high is None else _interval(effect, sign, confidence)
-    who = "Results" if of_target else f"Results for {effect.a} queries"
-    than = "than their target" if of_target else f"than those for {effect.b} queries"
-    if not number(effect.value, effect.unit).strip("−0."):
-        both = "Results and their target" if of_target else f"Results for {effect.a} and for {effect.b} queries"
-        what = attribute if effect.level is None else effect.level
-        return f"{both} differ in {what} by {size} ({interval})"
+    who = "Results" if of_target else f"Results for {_queries(effect.a)}"
+    than = "than their target" if of_target else f"than those for {_queries(effect.b)}"
     if effect.level is not None:
         more = "more" if positive else "less"
         return f"{who} show {effect.level} {more} often {than}, by {size} ({interval})"
     higher, lower, noun = directions(scale, attribute)
     return f"{who} show {higher if positive else lower} {noun} {than}, by {size} ({interval})"
+
+
+def _is_number(name: str) -> bool:
+    return name.strip().lstrip("+-").replace(".", "", 1).replace(",", "").isdecimal()
+
+
+def _queries(group: str) -> str:
+    """Queries of a group; its name must not read as a count."""
+    return f"queries of group '{group}'" if _is_number(group) else f"{group} queries"
+
+
+def _pair(effect: Effect) -> str:
+    if _is_number(effect.a) or _is_number(effect.b):
+        return f"queries of group '{effect.a}' and of group '{effect.b}'"
+    return f"{effect.a} and for {effect.b} queries"
 
 
 def directions(scale: Scale, attribute: str) -> tuple[str, str, str]:
@@ -165,13 +272,45 @@ def _interval(effect: Effect, sign: int, confidence: float) -> str:
     return f"{100 * confidence:g}% {kind} {number(low, effect.unit)} to {number(high, effect.unit)}"
 
 
-def _conclusion(state: State, unit: str, detectable: bool, margin: float | None) -> str:
-    if state == "parity within margin":
-        assert margin is not None
-        within = f"parity within the margin of {amount(margin, unit)}"
-        return f"{within} (detectable, but within the margin)" if detectable else within
-    if state == "disparity detected":
-        return state
+def _within(margin: float | None, unit: str) -> str:
+    assert margin is not None, "nothing lies within a margin that was not declared"
+    return f"within the margin of {amount(margin, unit)}"
+
+
+def _why_not(effect: Effect, asked: Sequence[Effect], uncompared: Sequence[str], margin: float | None) -> str:
+    """Why parity is not concluded from the intervals."""
     if margin is None:
-        return "inconclusive (without a declared margin parity cannot be concluded)"
-    return f"inconclusive (the interval does not lie within the margin of {amount(margin, unit)})"
+        return "without a declared margin parity cannot be concluded"
+    missing = [*uncompared, *(difference(one) for one in asked if one.low is None or one.high is None)]
+    if (len(asked) > 1 and missing) or uncompared:
+        return f"not every difference has an interval: {listed(missing)}"
+    if missing:
+        return f"there is no interval that could lie {_within(margin, effect.unit)}"
+    if not lies_within(effect.low, effect.high, margin):
+        return f"the interval does not lie {_within(margin, effect.unit)}"
+    beyond = [difference(one) for one in asked if not lies_within(one.low, one.high, margin)]
+    return f"not every interval lies {_within(margin, effect.unit)}: {listed(beyond)}"
+
+
+def difference(effect: Effect) -> str:
+    """What is compared, in few words."""
+    return difference_of(effect.a, effect.b, effect.level)
+
+
+def difference_of(a: str, b: str, level: str | None) -> str:
+    """Two groups, and the level whose shares are compared."""
+    return f"{a} less {b}" if level is None else f"{a} less {b} in {level}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first few of several names, and how many more there are."""
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+def _of_shape(shape: Shape, state: State, unit: str, margin: float | None, alpha: float) -> str:
+    """That distributions differ; `margin` is given where all intervals lie within it."""
+    told = f"{shape.statistic}, {p_words(shape.p_value, alpha)}"
+    if margin is not None:
+        return f" (the distributions differ in shape though the means are {_within(margin, unit)}: {told})"
+    return f" (the distributions differ in shape: {told})" if state == "inconclusive" else ""

@@ -378,3 +378,20 @@ def test_a_target_must_fit_the_scale() -> None:
     found = lists(results, attribute, k=None, rank_aware=False)
     with pytest.raises(ValueError, match="target on the attribute's scale"):
         effects_target(found, attribute, None, 20.0, confidence=0.95, seed=1)
+
+
+def test_queries_without_a_partner_in_their_stratum_carry_no_interval() -> None:
+    # 100 queries of one group in one stratum, 100 of the other in a second, and two of each in a third: only those count.
+    group = np.repeat([0, 1, 0, 1], [100, 100, 2, 2]).astype(np.int16)
+    stratum = np.repeat([0, 1, 2], [100, 100, 4]).astype(np.int32)
+    results, attribute = made(n_queries=204, levels=("x", "y", "z"), group=group)
+    found = lists(results, attribute, k=None, rank_aware=False)
+    for kind in ("nominal", "ordinal"):
+        one = replace(attribute, scale=Scale(kind, attribute.scale.levels))
+        for effect in effects_groups(found, one, group, NAMES, stratum, confidence=0.95, seed=1):
+            assert (effect.low, effect.high) == (None, None)
+            assert effect.n_clusters == 4
+            assert "2 queries" in effect.no_interval
+    partnered = Design(group, 2, stratum).partnered
+    assert partnered.sum() == 4
+    assert partnered[-4:].all()

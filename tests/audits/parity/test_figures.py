@@ -325,7 +325,7 @@ def test_power_before_any_data(theme: str) -> None:
     (picture,) = figures.power_pictures(answer, theme)
     assert picture.data.num_rows == len(answer.rows)
     assert picture.description.startswith(answer.sentence)
-    svg(picture)
+    assert "one-sided test" in svg(picture)
 
 
 def test_evidence_over_time() -> None:

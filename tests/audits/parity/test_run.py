@@ -364,3 +364,19 @@ def test_tables_hold_no_nan_where_null_is_meant(tmp_path: Path) -> None:
             if pa.types.is_floating(column.type):
                 values = [value for value in column.to_pylist() if value is not None]
                 assert not any(math.isnan(value) for value in values), name
+
+
+def test_numbers_that_are_ids_of_queries_and_items_alike_are_not_taken_for_query_items(tmp_path: Path) -> None:
+    generator = np.random.default_rng(5)
+    catalog = [{"item_id": str(item), "tone": TONES[generator.integers(3)]} for item in range(60)]
+    rows = [
+        {"query_id": str(query), "item_id": str(item), "rank": rank}
+        for query in range(20)
+        for rank, item in enumerate(generator.choice(60, 5, replace=False), start=1)
+    ]
+    files = {"results": write(tmp_path / "r.csv", rows), "catalog": write(tmp_path / "c.csv", catalog)}
+    asked = {"attribute": "tone", "permutations": 99, **ORDERED}
+    with pytest.raises(InputError, match="may be a coincidence"):
+        parity.run(parity.Spec(**asked), files, MemoryContext())
+    for mode in ("A", "C1"):
+        assert parity.run(parity.Spec(**asked, mode=mode), files, MemoryContext()).mode == mode

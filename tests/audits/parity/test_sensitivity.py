@@ -146,6 +146,28 @@ def test_worst_mid_ranks_come_within_a_little_of_all_assignments(seed: int) -> N
     assert max(effects) - 0.02 <= found.high <= max(effects) + 1e-9
 
 
+def test_unlabelled_hubs_move_the_mid_ranks_of_all_lists() -> None:
+    # Five hubs without a label stand in every list, so that they move no difference of shares, but what a rank is worth.
+    draw = np.random.default_rng(2)
+    shown = [[*range(5), *range(5 + 3 * query, 8 + 3 * query)] for query in range(60)]
+    own = [draw.choice(3, 3, p=[0.1, 0.3, 0.6] if query % 2 else [0.6, 0.3, 0.1]) for query in range(60)]
+    level = [MISSING] * 5 + np.concatenate(own).tolist()
+    results = results_of(shown, [query % 2 for query in range(60)], level, kind="ordinal")
+    question = asked(results, "mid-rank difference", None)
+    found = s.missing_bounds(question, rerun_of(question))
+    assert found is not None
+    effects = []
+    for choice in itertools.combinations_with_replacement(range(3), 5):
+        labels = results.attributes["tone"].level.copy()
+        labels[:5] = choice
+        effects.append(look(question, relabelled(results, "tone", labels)).value)
+    assert found.low < found.high
+    assert found.low == pytest.approx(min(effects))
+    assert found.high == pytest.approx(max(effects))
+    assert "not bounds" in found.method
+    assert "a little" not in found.method
+
+
 def test_nothing_missing_gives_no_bounds_and_a_query_without_any_label_joins() -> None:
     complete = asked(random_results(1, "nominal", 0))
     assert s.missing_bounds(complete, rerun_of(complete)) is None

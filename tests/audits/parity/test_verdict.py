@@ -1,10 +1,13 @@
 """Three states, and the words in which they are said."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 from auditor.audits.parity.data import ITA_CLASSES, Scale
 from auditor.audits.parity.estimates import Effect
 from auditor.audits.parity.tones import LEVELS
-from auditor.audits.parity.verdict import minimum_detectable_effect, p_words, verdict
+from auditor.audits.parity.verdict import Shape, minimum_detectable_effect, p_words, verdict
 
 ITA = Scale("ita", ITA_CLASSES)
 
@@ -36,8 +39,8 @@ def test_disparity_in_degrees() -> None:
 
 
 def test_a_negative_difference_is_said_the_other_way_round() -> None:
-    answer = verdict(effect(-6.1, -9.8, 1.2), 0.0001, alpha=0.05, margin=None, scale=ITA, attribute="tone")
-    assert "show darker skin than those for light queries, by 6.1 degrees ITA (95% CI −1.2 to 9.8), p < .001" in (
+    answer = verdict(effect(-6.1, -9.8, -1.2), 0.0001, alpha=0.05, margin=None, scale=ITA, attribute="tone")
+    assert "show darker skin than those for light queries, by 6.1 degrees ITA (95% CI 1.2 to 9.8), p < .001" in (
         answer.sentence
     )
 
@@ -110,7 +113,77 @@ def test_words_of_other_scales() -> None:
 def test_a_difference_that_rounds_to_nothing_has_no_direction() -> None:
     answer = verdict(effect(0.04, -1.0, 1.1), 0.9, alpha=0.05, margin=None, scale=ITA, attribute="tone")
     assert answer.sentence.startswith(
-        "Results for dark and for light queries differ in tone by 0.0 degrees ITA (95% CI −1.0 to 1.1), p = .90: inconclusive"
+        "Results for dark and for light queries differ in tone by 0.0 degrees ITA (dark less light; 95% CI −1.0 to 1.1), "
+        "p = .90: inconclusive"
+    )
+
+
+def test_an_interval_that_holds_zero_gives_no_direction() -> None:
+    answer = verdict(effect(-6.1, -9.8, 1.2), 0.2, alpha=0.05, margin=None, scale=ITA, attribute="tone")
+    assert answer.sentence.startswith(
+        "Results for dark and for light queries differ in tone by −6.1 degrees ITA (dark less light; 95% CI −9.8 to 1.2)"
+    )
+    assert "darker" not in answer.sentence
+
+
+def test_parity_takes_an_interval_of_every_difference() -> None:
+    inside = effect(0.5, -0.5, 1.2, simultaneous=True)
+    asked: dict[str, Any] = {"alpha": 0.05, "margin": 2.0, "scale": ITA, "attribute": "tone"}
+    missing = replace(effect(4.0, None, None, simultaneous=True), b="medium")
+    answer = verdict(inside, 0.3, differences=[inside, missing], **asked)
+    assert answer.state == "inconclusive"
+    assert "not every difference has an interval: dark less medium" in answer.sentence
+    wide = replace(effect(0.4, -3.0, 3.0, simultaneous=True), b="medium")
+    answer = verdict(inside, 0.3, differences=[inside, wide], **asked)
+    assert answer.state == "inconclusive"
+    assert "not every interval lies within the margin of 2.0 degrees ITA: dark less medium" in answer.sentence
+    answer = verdict(inside, 0.3, uncompared=["dark less medium"], **asked)
+    assert "not every difference has an interval: dark less medium" in answer.sentence
+    assert verdict(inside, 0.3, differences=[inside, inside], **asked).state == "parity within margin"
+
+
+@pytest.mark.parametrize(
+    ("p", "shape_p", "state"),
+    [(0.6, 0.003, "inconclusive"), (0.01, 0.003, "disparity detected"), (0.6, 0.4, "parity within margin")],
+)
+def test_distributions_that_differ_in_shape_forbid_parity(p: float, shape_p: float, state: str) -> None:
+    shape = Shape("energy distance", shape_p)
+    answer = verdict(effect(0.5, -0.5, 1.2), p, alpha=0.05, margin=2.0, scale=ITA, attribute="tone", shape=shape)
+    assert answer.state == state
+    words = "differ in shape though the means are within the margin of 2.0 degrees ITA: energy distance, p = .003"
+    assert (words in answer.sentence) is (shape_p < 0.05)
+
+
+def test_where_no_p_value_reaches_alpha_nothing_is_said_to_be_detectable() -> None:
+    answer = verdict(effect(), 0.1, alpha=0.05, margin=None, scale=ITA, attribute="tone", least_p=0.1)
+    assert answer.minimum_detectable_effect is None
+    assert "no difference could have been detected, as this test cannot give less than p = .10" in answer.sentence
+
+
+def test_a_simultaneous_interval_needs_more_to_detect_one_difference() -> None:
+    one = effect(6.0, 1.0, 11.0, se=2.0, simultaneous=True)
+    answer = verdict(one, 0.01, alpha=0.05, margin=None, scale=ITA, attribute="tone", differences=[one, one])
+    assert answer.minimum_detectable_effect == pytest.approx(2.0 * (2.5 + 0.841621))
+    assert "for this one difference alone" in answer.sentence
+
+
+def test_the_least_effect_of_an_interval_about_other_items_is_not_that_of_the_test() -> None:
+    one = replace(effect(), two_way=True)
+    answer = verdict(one, 0.01, alpha=0.05, margin=None, scale=ITA, attribute="tone")
+    assert "by its interval and not by the test" in answer.sentence
+
+
+def test_a_margin_is_not_measured_at_an_interval_that_is_not_there() -> None:
+    answer = verdict(effect(1.0, None, None), 0.5, alpha=0.05, margin=2.0, scale=ITA, attribute="tone")
+    assert "the interval does not lie" not in answer.sentence
+    assert "there is no interval that could lie within the margin" in answer.sentence
+
+
+def test_a_group_whose_name_is_a_number_reads_as_no_count() -> None:
+    one = replace(effect(), a="5", b="6")
+    answer = verdict(one, 0.01, alpha=0.05, margin=None, scale=ITA, attribute="tone")
+    assert answer.sentence.startswith(
+        "Results for queries of group '5' show lighter skin than those for queries of group '6'"
     )
 
 
