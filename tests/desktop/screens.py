@@ -121,6 +121,8 @@ def shoot_compare(application: QApplication, window: Window, folder: Path, first
 def shoot_people(application: QApplication, window: Window, folder: Path) -> None:
     """Save rating by hand, blind and with the judge's scores, the import of a file, and agreement with people."""
     view = window.rate.by_hand
+    # Dialogs that were shown before may have kept the keyboard.
+    window.activateWindow()
     window.rate.rate_by_hand()
     wait(application, lambda: len(view.queue) > 0, 20)
     QTest.keyClicks(view.bar.name, "Ada")

@@ -8,6 +8,7 @@ import pytest
 from auditor.case import Case, verify
 from auditor.desktop.panels.parity_live import LivePValue, p_is
 from auditor.desktop.widgets.contact_strip import ContactStrip
+from auditor.desktop.widgets.figure import FigureCard
 from auditor.desktop.widgets.pane import ScrollPane
 from auditor.desktop.window import Window
 from auditor.resources import resource
@@ -15,7 +16,7 @@ from auditor.runs.contract import RunState
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QColor, QDropEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QMessageBox, QPushButton
+from PySide6.QtWidgets import QFileDialog, QMessageBox, QPushButton, QToolButton
 from pytestqt.qtbot import QtBot
 
 #: Processes are started one after the other, sometimes on a machine that is busy.
@@ -104,7 +105,9 @@ def settle(window: Window, qtbot: QtBot) -> None:
 
 
 @pytest.mark.slow
-def test_the_biased_sample_is_read_tested_shown_and_reported(case_window: Window, qtbot: QtBot, tmp_path: Path) -> None:
+def test_the_biased_sample_is_read_tested_shown_and_reported(
+    case_window: Window, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     window = case_window
     window.try_parity()
     assert window.stack.currentWidget() is window.parity
@@ -139,6 +142,18 @@ def test_the_biased_sample_is_read_tested_shown_and_reported(case_window: Window
     assert first.data(Qt.ItemDataRole.AccessibleTextRole).startswith("Rank 1: g")
     panel.detail.strip.setCurrentRow(3)
     assert panel.detail.place.text().startswith("Rank 4: ")
+    panel.results.tabs.setCurrentWidget(panel.results.monitor)
+    qtbot.waitUntil(lambda: bool(panel.results.monitor.findChildren(FigureCard)), timeout=_PATIENCE_MS)
+    assert "fresh queries" in panel.results.monitor.sentence.text()
+    data = tmp_path / "evidence.csv"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_asked: (str(data), ""))
+    (button,) = (
+        button
+        for button in panel.results.monitor.findChildren(QToolButton)
+        if button.accessibleName().startswith("Export the picture's data")
+    )
+    QTest.mouseClick(button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(data.is_file, timeout=_PATIENCE_MS)
     window.resize(1024, 700)
     qtbot.wait(100)
     for pane in (pane for pane in panel.findChildren(ScrollPane) if pane.isVisible()):

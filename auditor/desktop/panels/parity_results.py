@@ -43,6 +43,8 @@ _FIRST = {
     "effects": ("title", "value", "low", "high", "unit"),
     "sensitivity": (),
 }
+#: Tables that share a tab.
+_TITLES = {"effects": "Effects", "tests": "Tests"}
 _LIVE, _PICTURES = 0, 1
 
 
@@ -73,7 +75,7 @@ class ParityResults(QWidget):
         self.facts = self.card.facts
         self.live = LivePValue()
         self.pictures = RunPictures(session, "parity")
-        self.tables = {name: Table(name.capitalize()) for name in _TABLES}
+        self.tables = {name: Table(name.capitalize(), _TITLES.get(name, "")) for name in _TABLES}
         for name, words in _TABLES.items():
             self.tables[name].filter.setPlaceholderText(words)
         self.tables["queries"].selected.connect(self._select)
@@ -98,13 +100,8 @@ class ParityResults(QWidget):
     def _tests_and_effects(self) -> QWidget:
         both = QSplitter(Qt.Orientation.Vertical)
         both.setChildrenCollapsible(False)
-        for name, title in (("effects", "Effects"), ("tests", "Tests")):
-            part = QWidget()
-            layout = QVBoxLayout(part)
-            layout.setContentsMargins(0, 6, 0, 6)
-            layout.addWidget(plain_label(title, name="heading"))
-            layout.addWidget(self.tables[name], 1)
-            both.addWidget(part)
+        for name in _TITLES:
+            both.addWidget(self.tables[name])
         return both
 
     def _sensitivity(self) -> QWidget:

@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
 
 from auditor.desktop.background import Background
 from auditor.desktop.widgets.columns import Numbers, Texts, arrange
-from auditor.desktop.widgets.detail import plain_tip
+from auditor.desktop.widgets.detail import plain_label, plain_tip
 
 if TYPE_CHECKING:
     from array import array
@@ -169,6 +169,13 @@ class TableModel(QAbstractTableModel):
 class Table(QWidget):
     """A table with its filter line and the count of what is shown.
 
+    Parameters
+    ----------
+    name : str
+        What it holds, for people who cannot see it.
+    title : str
+        Heading before the filter line, where several tables stand together.
+
     Signals
     -------
     selected(int)
@@ -177,7 +184,7 @@ class Table(QWidget):
 
     selected = Signal(int)
 
-    def __init__(self, name: str, parent: QWidget | None = None) -> None:
+    def __init__(self, name: str, title: str = "", parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.background = Background(self)
         self.model = TableModel(self.background, self)
@@ -212,6 +219,8 @@ class Table(QWidget):
         for signal in (self.model.arranged, self.model.rowsInserted):
             signal.connect(self._show_count)
         top = QHBoxLayout()
+        if title:
+            top.addWidget(plain_label(title, name="heading", wrap=False))
         top.addWidget(self.filter, 1)
         top.addWidget(self.count)
         layout = QVBoxLayout(self)
@@ -250,7 +259,8 @@ class Table(QWidget):
 
     def _show_count(self) -> None:
         shown, there = self.model.rowCount(), self.model.all_rows
-        self.count.setText(f"{there:,} rows" if shown == there else f"{shown:,} of {there:,} rows")
+        rows = "row" if there == 1 else "rows"
+        self.count.setText(f"{there:,} {rows}" if shown == there else f"{shown:,} of {there:,} {rows}")
 
     def finish(self) -> None:
         """Wait for a sort that is under way."""

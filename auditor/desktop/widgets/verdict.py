@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from PySide6.QtCore import QEvent, QObject
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtCore import QEvent, QObject, Qt
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QBoxLayout, QFrame, QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from auditor.desktop import theme
 from auditor.desktop.widgets.detail import plain_label
@@ -14,7 +15,9 @@ Tone = Literal["", "alert", "good"]
 #: More warnings than these are folded, so that pictures stay in view; their count is always said.
 _MOST_ALERTS = 3
 #: The card takes at most this share of what came out; a longer one scrolls.
-_MOST_SHARE = 0.5
+_MOST_SHARE = 0.45
+#: Width from which on state and buttons share a line.
+_SIDE_BY_SIDE_PX = 480
 
 
 class VerdictCard(QFrame):
@@ -43,17 +46,28 @@ class VerdictCard(QFrame):
         self.more.setCheckable(True)
         self.more.toggled.connect(lambda _on: self._show_alerts())
         self.facts = plain_label(name="soft")
-        below = QHBoxLayout()
-        below.addWidget(self.more)
-        below.addStretch(1)
+        # Beside the state, so that they stay in view where the rest scrolls.
+        self._top = QBoxLayout(QBoxLayout.Direction.LeftToRight)
+        self._top.addWidget(self.state, 1)
+        row = QHBoxLayout()
+        row.addStretch()
         for button in buttons:
-            below.addWidget(button)
+            row.addWidget(button)
+        self._top.addLayout(row)
         inside = QVBoxLayout(self)
         inside.setContentsMargins(14, 12, 12, 12)
-        for label in (self.state, self.verdict, self.alert, self.facts):
+        inside.addLayout(self._top)
+        for label in (self.verdict, self.alert):
             inside.addWidget(label)
-        inside.addLayout(below)
+        inside.addWidget(self.more, 0, Qt.AlignmentFlag.AlignLeft)
+        inside.addWidget(self.facts)
         self.clear("")
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Put the buttons under the state where there is no room beside it."""
+        super().resizeEvent(event)
+        has_room = event.size().width() >= _SIDE_BY_SIDE_PX
+        self._top.setDirection(QBoxLayout.Direction.LeftToRight if has_room else QBoxLayout.Direction.TopToBottom)
 
     def clear(self, words: str) -> None:
         """Show nothing but words."""
@@ -119,7 +133,9 @@ class VerdictPane(ScrollPane):
         return super().eventFilter(watched, event)
 
     def _fit(self) -> None:
-        parent, inside = self.parentWidget(), self.card.layout()
-        if parent is not None and inside is not None and self.viewport().width() > 0:
-            wanted = inside.heightForWidth(self.viewport().width())
+        parent = self.parentWidget()
+        # The width without a scroll bar: whether there is one must not depend on whether there was one.
+        width = self.width() - 2 * self.frameWidth()
+        if parent is not None and width > 0:
+            wanted = self.card.heightForWidth(width) + 2 * self.frameWidth()
             self.setFixedHeight(max(0, min(wanted, round(_MOST_SHARE * parent.height()))))
