@@ -1,6 +1,7 @@
 """What a report says of the method of a parity run, in plain text."""
 
 from auditor.audits.parity.findings import LEGAL, MODES, ParityFindings
+from auditor.audits.parity.verdict import p_words
 
 _TEST = (
     "Distribution parity, after Khaziev et al. (arXiv:1909.06429, of which only the abstract could be read: the design is "
@@ -48,12 +49,15 @@ _NO_DRILL_DOWN = (
     "they repeat) but no p-values, since it is items that the test exchanges."
 )
 _VERDICT = (
-    "Parity within margin: the whole {confidence:.0%} interval lies within the margin. Disparity detected: p <= {alpha:g} "
-    "otherwise. Inconclusive: neither. Parity is never concluded from a large p-value{margin}."
+    "Parity within margin: the {confidence:.0%} interval of every difference that the primary effect was chosen from lies within "
+    "the margin, and no test of the whole distributions rejects. Disparity detected: p <= {alpha:g} otherwise. Inconclusive: "
+    "neither. Parity is never concluded from a large p-value{margin}."
 )
 _MDE = (
     "The minimum detectable effect is (z(1 - alpha / 2) + z(power)) times the standard error of the primary effect, with alpha "
-    "{alpha:g} and the power that was asked for: the size that a study of this kind would have missed no oftener than that."
+    "{alpha:g} and the power that was asked for: the size that a study of this kind would have missed no oftener than that. "
+    "Where several differences have intervals at once, their wider reach stands for z(1 - alpha / 2), and it is meant for one "
+    "difference alone. None is given where no arrangement of the data has a p-value of at most alpha."
 )
 
 
@@ -151,7 +155,17 @@ def _verdict(findings: ParityFindings) -> str:
         else "; no margin was declared, so that parity could not be concluded"
     )
     said = _VERDICT.format(confidence=findings.confidence, alpha=findings.alpha, margin=margin)
-    return f"{said}\n{_MDE.format(alpha=findings.alpha)}"
+    return "\n".join(filter(None, (said, _omnibus(findings), _MDE.format(alpha=findings.alpha))))
+
+
+def _omnibus(findings: ParityFindings) -> str:
+    test = findings.omnibus
+    if test is None:
+        return ""
+    return (
+        f"Beside the primary test {test.statistic_name} looks at whether distributions differ in any way "
+        f"({p_words(test.p_value, findings.alpha)}); where it rejects, parity is not concluded."
+    )
 
 
 def _scale(findings: ParityFindings) -> str:
