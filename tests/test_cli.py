@@ -9,17 +9,8 @@ from pathlib import Path
 
 import pytest
 from auditor.case import Case, verify
+from tests.command import auditor
 from tests.conftest import SAMPLE
-
-
-def auditor(*arguments: object, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "auditor", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=timeout,
-    )
 
 
 @pytest.mark.slow

@@ -2,8 +2,6 @@
 
 import csv
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +16,12 @@ from auditor.resources import resource
 from auditor.runs import worker
 from auditor.runs.directory import RunDirectory
 from tests.audits.parity.test_run import ORDERED, TONES, rows_of, write
+from tests.command import auditor
 from tests.report.test_report import Page
 
 SAMPLE = resource("samples", "parity")
 KEYS = {"p_value", "p_interval", "statistic", "effect", "effect_name", "ci_low", "ci_high", "verdict"}
 KEYS |= {"minimum_detectable_effect", "n_queries", "n_items", "excluded", "warnings"}
-
-
-def auditor(*arguments: object, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "auditor", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=timeout,
-    )
 
 
 @pytest.mark.slow

@@ -45,7 +45,7 @@ def one_at_a_time(scorer: LabelScorer, judge: Judge, prepared: Sequence[Prepared
         for axis, suffix in enumerate(one.unit.suffixes):
             tokens = [*judge.prompt.prefix, *one.unit.body.tolist(), *suffix.tolist()]
             found[place, axis] = scorer.prefill(tokens, judge.prompt.labels.ids)
-        print(f"{place + 1} of {len(prepared)} alone", file=sys.stderr, flush=True)  # noqa: T201
+        sys.stderr.write(f"{place + 1} of {len(prepared)} alone\n")
     return found
 
 

@@ -16,7 +16,7 @@ from auditor.runs.contract import RunState
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QColor, QDropEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QFileDialog, QMessageBox, QPushButton, QToolButton
+from PySide6.QtWidgets import QFileDialog, QListWidgetItem, QMessageBox, QPushButton, QToolButton
 from pytestqt.qtbot import QtBot
 
 #: Processes are started one after the other, sometimes on a machine that is busy.
@@ -326,6 +326,12 @@ def test_a_p_value_is_written_as_the_field_does(p: float, words: str) -> None:
     assert p_is(p) == words
 
 
+def item_of(strip: ContactStrip, place: int) -> QListWidgetItem:
+    item = strip.item(place)
+    assert item is not None
+    return item
+
+
 def test_a_tone_is_a_swatch_and_a_word(qtbot: QtBot) -> None:
     strip = ContactStrip()
     qtbot.addWidget(strip)
@@ -333,11 +339,11 @@ def test_a_tone_is_a_swatch_and_a_word(qtbot: QtBot) -> None:
     degrees = {**known, "rank": 2, "level": "tan", "value": 21.4, "colour": "#ff0000"}
     missing = {**known, "rank": 3, "level": None, "colour": None}
     strip.show_slots([known, degrees, missing])
-    texts = [strip.item(place).text() for place in range(3)]  # type: ignore[union-attr]  # they are there
+    texts = [item_of(strip, place).text() for place in range(3)]
     assert texts == ["1 · 3", "2 · 21°", "3 · ?"]
     assert strip.words(missing) == "Rank 3: <b>a</b>, not known"
-    assert "&lt;b&gt;" in strip.item(0).toolTip()  # type: ignore[union-attr]  # it is there
-    shown = strip.item(1).icon().pixmap(strip.iconSize()).toImage()  # type: ignore[union-attr]  # it is there
+    assert "&lt;b&gt;" in item_of(strip, 0).toolTip()
+    shown = item_of(strip, 1).icon().pixmap(strip.iconSize()).toImage()
     assert shown.pixelColor(shown.width() // 2, shown.height() // 2) == QColor("#ff0000")
 
 

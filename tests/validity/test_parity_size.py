@@ -1,9 +1,10 @@
 """Does the parity test reject a true null hypothesis at most as often as it says?
 
 At alpha = .05 the number of rejections in 2,000 simulated nulls exceeds 123 with probability under 1% if the size is kept.
-With 199 permutations a permutation test at .05 is exact.
+With 199 permutations a permutation test at .05 is exact. `--log-cli-level=INFO` shows the counts.
 """
 
+import logging
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +18,7 @@ from tests.audits.parity.worlds import attribute, results
 
 _NULLS, _MOST, _ALPHA = 2000, 123, 0.05
 _DRAWS = 199
+_LOG = logging.getLogger(__name__)
 _SCALES: tuple[ScaleKind, ...] = ("nominal", "ordinal", "ita")
 #: Concentration of the Dirichlet distribution from which each query's shares are drawn: 1 / (1 + 4) = .2 is the
 #: correlation of two results of one list.
@@ -104,7 +106,7 @@ def test_groups_of_queries(kind: ScaleKind) -> None:
         )
         rejected["groups permuted"] += test.p_value <= _ALPHA
         rejected["naive chi-squared"] += _naive_p(found, pool.level, found.query_group, 2) <= _ALPHA
-    print(_report(rejected))  # noqa: T201
+    _LOG.info(_report(rejected))
     assert rejected["groups permuted"] <= _MOST, rejected
     assert rejected["naive chi-squared"] > 3 * _MOST, rejected
 
@@ -134,7 +136,7 @@ def test_target_shares(kind: ScaleKind) -> None:
         seen = np.bincount(pool.level[found.item], minlength=3)
         expected = np.bincount(stratum, [len(row) for row in rows]) @ pool.shares
         rejected["naive chi-squared"] += chdtrc(2, (np.square(seen - expected) / expected).sum()) <= _ALPHA
-    print(_report(rejected))  # noqa: T201
+    _LOG.info(_report(rejected))
     assert rejected["sign-flip"] <= _MOST, rejected
     assert rejected["bootstrap-t"] <= _MOST, rejected
     assert rejected["naive chi-squared"] > 2 * _MOST, rejected
@@ -169,7 +171,7 @@ def test_catalog_items(kind: ScaleKind) -> None:
         for mode, run in (("A", permutation.test_catalog_queries), ("C1", permutation.test_catalog)):
             test = run(found, one, k=10, n_permutations=_DRAWS, seed=seed)
             rejected[mode] += test.p_value <= _ALPHA
-    print(_report(rejected))  # noqa: T201
+    _LOG.info(_report(rejected))
     assert rejected["A"] <= _MOST, rejected
     assert rejected["C1"] <= _MOST, rejected
 
@@ -204,7 +206,7 @@ def test_catalog_items_whose_labels_come_in_clusters_are_rejected_too_often() ->
         }
         for name, value in p.items():
             rejected[name] += value <= _ALPHA
-    print(_report(rejected))  # noqa: T201
+    _LOG.info(_report(rejected))
     for name in ("A", "C1", "naive chi-squared"):
         assert rejected[name] > _MOST, rejected
     for name in ("A within clusters", "B"):

@@ -5,42 +5,13 @@ from typing import Any
 import numpy as np
 import pytest
 from auditor.audits.parity import permutation
-from auditor.audits.parity.data import MISSING, Attribute, Results, lists, slot_weights
+from auditor.audits.parity.data import MISSING, lists, slot_weights
 from auditor.audits.parity.statistics import STATISTICS, names, ridits, within_strata
 from auditor.stats.permutation import null_distribution
 from auditor.stats.shuffling import LabelShuffler
 from numpy.typing import NDArray
 from scipy import sparse, stats
-from tests.audits.parity.worlds import attribute, results
-
-_ITEMS, _QUERIES = 200, 60
-
-
-def _world(kind: Any, *, seed: int = 0, strata: int = 3, groups: int = 3, levels: int = 4) -> tuple[Results, Attribute]:
-    """Unequal lists with repeated items and missing labels; strata of unequal size."""
-    generator = np.random.default_rng(seed)
-    given = generator.normal(25, 25, _ITEMS) if kind == "ita" else generator.integers(0, levels, _ITEMS)
-    one = attribute(
-        kind, np.where(generator.random(_ITEMS) < 0.05, np.nan if kind == "ita" else MISSING, given), levels
-    )
-    rows = [generator.choice(_ITEMS, generator.integers(3, 15), replace=False) for _ in range(_QUERIES)]
-    found = results(
-        rows,
-        one,
-        group=generator.integers(0, groups, _QUERIES),
-        query_stratum=generator.integers(0, strata, _QUERIES),
-        item_stratum=generator.integers(0, strata, _ITEMS),
-        query_item=generator.choice(_ITEMS, _QUERIES, replace=False),
-    )
-    return found, one
-
-
-def _in_groups(found: Results, one: Attribute, **more: Any) -> permutation.NullTest:
-    top = lists(found, one, k=10, rank_aware=True)
-    return permutation.test_groups(
-        top, one, found.query_group[top.queries], found.query_stratum[top.queries], **{"n_permutations": 300, **more}
-    )
-
+from tests.audits.parity.worlds import ITEMS, QUERIES, attribute, in_groups, results, world
 
 # --- the fast path and a plain one, on the same permutations ---------------------------------------------------------
 
@@ -86,10 +57,10 @@ def _plain(name: str, group: NDArray[Any], stratum: NDArray[Any], shares: NDArra
 
 @pytest.mark.parametrize("name", ["chi-square", "Jonckheere"])
 def test_groups_of_queries_fast_and_plain(name: Any) -> None:
-    found, one = _world("ordinal")
+    found, one = world("ordinal")
     top = lists(found, one, k=10, rank_aware=True)
     group, stratum = found.query_group[top.queries], found.query_stratum[top.queries]
-    test = _in_groups(found, one, statistic=name, ordered_groups=True, seed=5)
+    test = in_groups(found, one, statistic=name, ordered_groups=True, seed=5)
 
     def plain(block: NDArray[Any]) -> NDArray[np.float64]:
         return np.array([[_plain(name, row, stratum, top.shares, 3)] for row in block])
@@ -103,7 +74,7 @@ def test_groups_of_queries_fast_and_plain(name: Any) -> None:
 @pytest.mark.parametrize("rank_aware", [False, True])
 def test_catalog_items_fast_and_plain(name: Any, rank_aware: bool) -> None:
     """Labels of query items and result items change together; everything is counted slot by slot."""
-    found, one = _world("ordinal", seed=3)
+    found, one = world("ordinal", seed=3)
     test = permutation.test_catalog_queries(
         found, one, k=10, rank_aware=rank_aware, statistic=name, n_permutations=60, seed=2
     )
@@ -113,7 +84,7 @@ def test_catalog_items_fast_and_plain(name: Any, rank_aware: bool) -> None:
     def statistic(levels: NDArray[Any]) -> float:
         label = dict(zip(known.tolist(), levels.tolist(), strict=True))
         group, stratum, shares = [], [], []
-        for q in range(_QUERIES):
+        for q in range(QUERIES):
             row = np.zeros(4)
             for slot in np.flatnonzero(found.query == q):
                 if found.item[slot] in label and found.item[slot] != found.query_item[q]:
@@ -168,13 +139,13 @@ def test_large_catalogs_agree_with_a_product_of_sparse_matrices(rank_aware: bool
 
 
 def test_catalog_against_results_fast_and_plain() -> None:
-    found, one = _world("nominal", seed=4)
+    found, one = world("nominal", seed=4)
     test = permutation.test_catalog(found, one, k=10, rank_aware=True, n_permutations=60, seed=2)
     known = np.flatnonzero(one.level != MISSING)
     weights = np.where(one.level[found.item] == MISSING, 0, slot_weights(found, 10, rank_aware=True))
-    exposure = np.zeros(_ITEMS)
+    exposure = np.zeros(ITEMS)
     for slot, item in enumerate(found.item):
-        exposure[item] += weights[slot] / weights[found.query == found.query[slot]].sum() / _QUERIES
+        exposure[item] += weights[slot] / weights[found.query == found.query[slot]].sum() / QUERIES
     stratum = found.item_stratum[known]
     expected = sum(
         exposure[known][stratum == s].sum()
@@ -301,16 +272,16 @@ def test_one_list_against_its_catalog_is_hypergeometric(n_drawn: int) -> None:
 @pytest.mark.parametrize("kind", ["nominal", "ordinal", "ita"])
 @pytest.mark.parametrize("groups", [2, 4])
 def test_the_first_answer_is_close_for_every_statistic(kind: Any, groups: int) -> None:
-    found, one = _world(kind, seed=7, groups=groups)
+    found, one = world(kind, seed=7, groups=groups)
     for name in names(kind, groups, ordered_groups=True):
-        test = _in_groups(found, one, statistic=name, ordered_groups=True, n_permutations=1999)
+        test = in_groups(found, one, statistic=name, ordered_groups=True, n_permutations=1999)
         assert test.closed_form_p == pytest.approx(test.p_value, abs=0.05), name
 
 
 def test_signed_statistics_are_zero_on_average_within_strata() -> None:
     for kind, groups in (("ordinal", 2), ("ordinal", 4), ("ita", 2)):
-        found, one = _world(kind, seed=8, groups=groups)
-        test = _in_groups(found, one, ordered_groups=True, n_permutations=1999)
+        found, one = world(kind, seed=8, groups=groups)
+        test = in_groups(found, one, ordered_groups=True, n_permutations=1999)
         assert test.signed
         assert abs(test.null.mean()) < 4 * test.null.std() / np.sqrt(1999)
 

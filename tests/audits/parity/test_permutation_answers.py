@@ -11,36 +11,7 @@ from auditor.audits.parity.statistics import choose, names, names_against_target
 from auditor.errors import InputError
 from numpy.typing import NDArray
 from scipy import stats
-from tests.audits.parity.worlds import attribute, image_search, results
-
-_ITEMS, _QUERIES = 200, 60
-
-
-def _world(kind: Any, *, seed: int = 0, strata: int = 3, groups: int = 3, levels: int = 4) -> tuple[Results, Attribute]:
-    """Unequal lists with repeated items and missing labels; strata of unequal size."""
-    generator = np.random.default_rng(seed)
-    given = generator.normal(25, 25, _ITEMS) if kind == "ita" else generator.integers(0, levels, _ITEMS)
-    one = attribute(
-        kind, np.where(generator.random(_ITEMS) < 0.05, np.nan if kind == "ita" else MISSING, given), levels
-    )
-    rows = [generator.choice(_ITEMS, generator.integers(3, 15), replace=False) for _ in range(_QUERIES)]
-    found = results(
-        rows,
-        one,
-        group=generator.integers(0, groups, _QUERIES),
-        query_stratum=generator.integers(0, strata, _QUERIES),
-        item_stratum=generator.integers(0, strata, _ITEMS),
-        query_item=generator.choice(_ITEMS, _QUERIES, replace=False),
-    )
-    return found, one
-
-
-def _in_groups(found: Results, one: Attribute, **more: Any) -> permutation.NullTest:
-    top = lists(found, one, k=10, rank_aware=True)
-    return permutation.test_groups(
-        top, one, found.query_group[top.queries], found.query_stratum[top.queries], **{"n_permutations": 300, **more}
-    )
-
+from tests.audits.parity.worlds import ITEMS, QUERIES, attribute, image_search, in_groups, results, world
 
 # --- what a test should and should not see ----------------------------------------------------------------------------
 
@@ -64,7 +35,7 @@ def test_a_bias_is_seen_by_every_mode_and_no_bias_is_not() -> None:
         top = lists(one_sided, one, k=None, rank_aware=False)
         target = np.full((30, 2), 0.5)
         p_values = [
-            _in_groups(found, one).p_value,
+            in_groups(found, one).p_value,
             permutation.test_catalog_queries(found, one, k=None, n_permutations=300).p_value,
             permutation.test_catalog(one_sided, one, k=None, n_permutations=300).p_value,
             permutation.test_shares(top, one, target, n_permutations=300).p_value,
@@ -103,9 +74,9 @@ def test_ties_count_against_rejection() -> None:
 
 def test_the_same_seed_and_any_number_of_threads_give_the_same_numbers() -> None:
     for kind in ("nominal", "ita"):
-        found, one = _world(kind)
+        found, one = world(kind)
         runs: list[Any] = [
-            lambda n, found=found, one=one: _in_groups(found, one, n_permutations=700, seed=9, n_threads=n),
+            lambda n, found=found, one=one: in_groups(found, one, n_permutations=700, seed=9, n_threads=n),
             lambda n, found=found, one=one: permutation.test_catalog_queries(
                 found, one, k=5, n_permutations=700, seed=9, n_threads=n
             ),
@@ -121,9 +92,9 @@ def test_the_same_seed_and_any_number_of_threads_give_the_same_numbers() -> None
 
 
 def test_the_answer_is_told_at_once_and_sharpens() -> None:
-    found, one = _world("nominal")
+    found, one = world("nominal")
     told: list[permutation.SoFar] = []
-    test = _in_groups(found, one, n_permutations=2000, progress=told.append)
+    test = in_groups(found, one, n_permutations=2000, progress=told.append)
     assert told[0].done == 0
     assert told[0].p_value == test.closed_form_p
     assert [one.done for one in told[1:]] == sorted({one.done for one in told[1:]})
@@ -134,10 +105,10 @@ def test_the_answer_is_told_at_once_and_sharpens() -> None:
 
 
 def test_sequential_stopping_saves_permutations_where_nothing_is_to_be_seen() -> None:
-    found, one = _world("nominal")
+    found, one = world("nominal")
     full, stopped = (
-        _in_groups(found, one, n_permutations=9999),
-        _in_groups(found, one, n_permutations=9999, sequential=True),
+        in_groups(found, one, n_permutations=9999),
+        in_groups(found, one, n_permutations=9999, sequential=True),
     )
     assert full.p_value > 0.05
     assert stopped.stopped_early
@@ -150,13 +121,13 @@ def test_sequential_stopping_saves_permutations_where_nothing_is_to_be_seen() ->
 
 
 def test_a_family_of_one_is_the_test_itself() -> None:
-    found, one = _world("nominal")
+    found, one = world("nominal")
     top = lists(found, one, k=10, rank_aware=True)
-    assert len(top.queries) == _QUERIES
+    assert len(top.queries) == QUERIES
     ((name, test, adjusted),) = permutation.test_groups_family(
         [("K = 10", top, one)], found.query_group, found.query_stratum, n_permutations=300
     )
-    alone = _in_groups(found, one)
+    alone = in_groups(found, one)
     assert name == "K = 10"
     assert test.null == pytest.approx(alone.null)
     assert test.p_value == alone.p_value == adjusted
@@ -164,15 +135,15 @@ def test_a_family_of_one_is_the_test_itself() -> None:
 
 def test_a_family_over_cut_offs_and_attributes() -> None:
     """Adjusted p-values are above the plain ones, below Bonferroni's, and a query without a list spoils nothing."""
-    found, first = _world("ordinal", seed=11)
-    _, second = _world("ita", seed=11)
-    sparse = attribute("nominal", np.where(np.arange(_ITEMS) % 7 == 0, first.level, MISSING), 4)
+    found, first = world("ordinal", seed=11)
+    _, second = world("ita", seed=11)
+    sparse = attribute("nominal", np.where(np.arange(ITEMS) % 7 == 0, first.level, MISSING), 4)
     members = [
         *((f"K = {k}", lists(found, first, k=k, rank_aware=False), first) for k in (3, 5, 10)),
         ("degrees", lists(found, second, k=10, rank_aware=False), second),
         ("sparse", lists(found, sparse, k=10, rank_aware=False), sparse),
     ]
-    assert len(members[-1][1].queries) < _QUERIES
+    assert len(members[-1][1].queries) < QUERIES
     family = permutation.test_groups_family(members, found.query_group, found.query_stratum, n_permutations=499)
     assert [name for name, _, _ in family] == [name for name, _, _ in members]
     for _, test, adjusted in family:
@@ -208,7 +179,7 @@ def test_refusals_name_the_fix() -> None:
 
 
 def test_queries_without_a_group_and_items_without_a_label_take_no_part() -> None:
-    found, one = _world("nominal", strata=1)
+    found, one = world("nominal", strata=1)
     top = _lists(found, one)
     group = found.query_group[top.queries].copy()
     group[:5] = MISSING

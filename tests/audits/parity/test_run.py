@@ -210,6 +210,9 @@ def test_several_raters_their_agreement_and_their_confusions(tmp_path: Path) -> 
     alone = [row for row in findings.sensitivity if row.kind == "rater"]
     assert [row.name for row in alone] == [f"labels of {rater} alone" for rater in ("Ada", "Ben", "Cy")]
     assert len({row.effect for row in alone}) == 3
+    only_ada = [row for row in judged if row["rater"] == "Ada"]
+    of_ada = {**files, "annotations": write(tmp_path / "ada.csv", only_ada)}
+    assert alone[0].effect == pytest.approx(parity.run(spec, of_ada, MemoryContext(seed=1)).primary_effect.value)
     # Fewer errors than a rater's own: the consensus lies further out than the raters do on average.
     assert abs(findings.sensitivity[0].effect or 0) > np.mean([abs(row.effect or 0) for row in alone])
     said = dict(parity.methods(findings))

@@ -3,9 +3,11 @@
 import csv
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from auditor.audits.parity.data import ITA_CLASSES, ITA_CUTOFFS, MISSING, Attribute, Results, Scale, ScaleKind
+from auditor.audits.parity import permutation
+from auditor.audits.parity.data import ITA_CLASSES, ITA_CUTOFFS, MISSING, Attribute, Results, Scale, ScaleKind, lists
 from numpy.typing import ArrayLike, NDArray
 
 
@@ -67,3 +69,30 @@ def image_search(data_folder: Path) -> tuple[Results, NDArray[np.float64], NDArr
     at_work = {row["search_term"]: float(row["bls_p_women"]) for row in rows}
     one = attribute("nominal", level, 2)
     return results(lists, one), np.array([at_work[term] for term in terms]), np.array(level) == 1
+
+
+ITEMS, QUERIES = 200, 60
+
+
+def world(kind: Any, *, seed: int = 0, strata: int = 3, groups: int = 3, levels: int = 4) -> tuple[Results, Attribute]:
+    """Unequal lists with repeated items and missing labels; strata of unequal size."""
+    generator = np.random.default_rng(seed)
+    given = generator.normal(25, 25, ITEMS) if kind == "ita" else generator.integers(0, levels, ITEMS)
+    one = attribute(kind, np.where(generator.random(ITEMS) < 0.05, np.nan if kind == "ita" else MISSING, given), levels)
+    rows = [generator.choice(ITEMS, generator.integers(3, 15), replace=False) for _ in range(QUERIES)]
+    found = results(
+        rows,
+        one,
+        group=generator.integers(0, groups, QUERIES),
+        query_stratum=generator.integers(0, strata, QUERIES),
+        item_stratum=generator.integers(0, strata, ITEMS),
+        query_item=generator.choice(ITEMS, QUERIES, replace=False),
+    )
+    return found, one
+
+
+def in_groups(found: Results, one: Attribute, **more: Any) -> permutation.NullTest:
+    top = lists(found, one, k=10, rank_aware=True)
+    return permutation.test_groups(
+        top, one, found.query_group[top.queries], found.query_stratum[top.queries], **{"n_permutations": 300, **more}
+    )
