@@ -1,6 +1,7 @@
 """The Parity panel: left what is asked, middle what came out, right what is selected."""
 
 from pathlib import Path
+from typing import Any
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QMessageBox, QStackedLayout, QWidget
@@ -11,22 +12,22 @@ from auditor.desktop.panels.parity_detail import ParityDetail
 from auditor.desktop.panels.parity_power import ParityPower
 from auditor.desktop.panels.parity_results import ParityResults
 from auditor.desktop.panels.parity_setup import ParitySetup
-from auditor.desktop.panels.run_panel import RunPanel
 from auditor.desktop.session import Session
 from auditor.desktop.widgets.three_parts import ThreeParts
+from auditor.runs.contract import RunState
+from auditor.runs.directory import RunDirectory
+from auditor.runs.executor import RunStatus
 
 #: Widths of the left and the right part in a wide and in a narrow panel; the middle one takes what is left.
 _WIDE, _SMALL = (330, 320), (304, 214)
 
 
-class ParityPanel(RunPanel):
+class ParityPanel(QWidget):
     """Test results for parity."""
 
-    results: ParityResults
-    detail: ParityDetail
-
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
-        super().__init__(session, parent)
+        super().__init__(parent)
+        self._session = session
         self.setup = ParitySetup(session)
         self.results = ParityResults(session)
         self.detail = ParityDetail(session)
@@ -70,6 +71,45 @@ class ParityPanel(RunPanel):
             button.clicked.connect(lambda _checked=False, name=role.name: self.setup.files.take(name, path))
         box.addButton(QMessageBox.StandardButton.Cancel)
         box.open()
+
+    def clear(self) -> None:
+        """Show no run."""
+        self.show_results()
+        self.results.show_empty()
+        self.detail.clear()
+
+    def show_run(self, path: Path) -> bool:
+        """Show a run; returns whether its events are wanted from the first on."""
+        run = RunDirectory(path)
+        self.show_results()
+        self.detail.clear()
+        status = self._session.executor.status(path)
+        if status.state is RunState.DONE:
+            self.results.show_finished(run)
+            return False
+        self.results.show_live(run)
+        self.results.show_status(status)
+        return True
+
+    @property
+    def shown_run(self) -> Path | None:
+        """Path of the run in view."""
+        return self.results.run.path if self.results.run else None
+
+    def take_events(self, path: Path, events: list[dict[str, Any]]) -> None:
+        """Take in events if they are of the run in view."""
+        if path == self.shown_run:
+            self.results.take_events(events)
+
+    def take_status(self, path: Path, status: RunStatus) -> None:
+        """Take in where a run stands if it is the one in view."""
+        if path == self.shown_run and status.state is not RunState.DONE:
+            self.results.show_status(status)
+
+    def run_over(self, path: Path) -> None:
+        """A run's worker is gone."""
+        if path == self.shown_run and self._session.executor.status(path).state is RunState.DONE:
+            self.results.show_finished(RunDirectory(path))
 
     def refresh_theme(self) -> None:
         """Draw pictures and swatches in the colours of the theme."""
