@@ -17,6 +17,8 @@ from auditor.runs.executor import RunStatus
 
 _POLL_SECONDS = 0.05
 _TERMINATE_SECONDS = 3.0
+#: Giving back a model's memory takes a worker a moment after its last word, seconds on a busy machine.
+_LEAVE_SECONDS = 30.0
 _GONE = "The worker is gone: it was killed, or the machine was switched off. What was flushed is kept."
 
 
@@ -34,8 +36,9 @@ class LocalExecutor:
         run = RunDirectory(run_dir.resolve())
         if run.seal_file.exists():
             raise RunError(f"The run {run.path.name} is sealed: it is finished and cannot be run again.")
-        child = self._children.get(run.path)
-        if live.is_alive(run) or (child is not None and child.poll() is None):
+        if self._has_ended(run):
+            self._see_off(run)
+        if self._is_at_it(run.path):
             raise RunError(f"A worker is already at the run {run.path.name}.")
         run.live.mkdir(exist_ok=True)
         self._sizes[run.path] = _size(run.events_file)
@@ -106,8 +109,7 @@ class LocalExecutor:
         for sign, patience in ((None, patience_s), (signal.SIGTERM, _TERMINATE_SECONDS), (force, _TERMINATE_SECONDS)):
             if sign is not None:
                 _signal_group(group, sign)
-            with contextlib.suppress(TimeoutError):
-                self.wait(run.path, patience)
+            if self._leaves(run, group, patience):
                 break
         if group is not None:
             # Helpers of a worker that left on its own must not stay behind.
@@ -128,6 +130,34 @@ class LocalExecutor:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     child.wait(_TERMINATE_SECONDS)
             child.poll()
+
+    def _has_ended(self, run: RunDirectory) -> bool:
+        """Whether our worker has written its last state and let go; its process may still be clearing up."""
+        said_something = _size(run.events_file) != self._sizes.get(run.path)
+        return said_something and not live.is_alive(run) and not run.written_state().is_live
+
+    def _see_off(self, run: RunDirectory) -> None:
+        """Wait for the process of a worker that has ended: whoever resumes at once must not be told that it works."""
+        child = self._children.get(run.path)
+        if child is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(_LEAVE_SECONDS)
+
+    def _leaves(self, run: RunDirectory, pid: int | None, patience_s: float) -> bool:
+        """Whether the worker `pid` goes within the patience; another that resumes the run meanwhile is not meant."""
+        until = time.monotonic() + patience_s
+        while self._works(run, pid):
+            if time.monotonic() > until:
+                return False
+            time.sleep(_POLL_SECONDS)
+        return True
+
+    def _works(self, run: RunDirectory, pid: int | None) -> bool:
+        child = self._children.get(run.path)
+        if child is not None and child.pid == pid:
+            return child.poll() is None
+        # A worker of somebody else; on another machine it has no process number here.
+        return live.is_alive(run) and live.worker_pid(run) == pid
 
     def _is_at_it(self, run_dir: Path) -> bool:
         child = self._children.get(run_dir)

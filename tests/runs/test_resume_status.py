@@ -1,5 +1,6 @@
 """A run that is resumed is starting from the first moment, whatever stands in its log from before."""
 
+import time
 from pathlib import Path
 
 from auditor.case import Case
@@ -19,5 +20,18 @@ def test_a_cancelled_run_that_was_just_resumed_is_not_said_to_be_cancelled(tmp_p
     executor.start(run.path)
     assert executor.status(run.path).state is RunState.STARTING
     # Without a judge the worker cannot do anything but say so.
+    assert executor.wait(run.path, 60).state is RunState.FAILED
+    executor.close()
+
+
+def test_a_run_can_be_resumed_the_moment_it_is_said_to_have_ended(tmp_path: Path) -> None:
+    """The process of a worker that has said its last word may still be giving back memory."""
+    with Case.create(tmp_path / "case") as case:
+        run = case.new_run("rating", {}, {"conversations": SAMPLE}, {}, seed=0)
+    executor = LocalExecutor()
+    for _ in range(5):
+        executor.start(run.path)
+        while executor.status(run.path).state is not RunState.FAILED:
+            time.sleep(0.001)
     assert executor.wait(run.path, 60).state is RunState.FAILED
     executor.close()
