@@ -2,10 +2,9 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
-from pydantic import ValidationError
 
 from auditor import console
 from auditor.audits.parity import Spec
@@ -13,6 +12,9 @@ from auditor.case import Case
 from auditor.case.case import default_folder
 from auditor.errors import InputError
 from auditor.resources import resource
+
+if TYPE_CHECKING:
+    from auditor.audits.parity import power as planning
 
 #: Option whose name is not that of the spec's field.
 _OPTIONS = {
@@ -24,12 +26,19 @@ _OPTIONS = {
     "sentinels": "--missing",
     "preset": "--format",
     "mapping": "--map",
-    "c2_method": "--c2-method",
 }
+
+
+#: How the value of an option is written, where a message names one.
+_FORMS = {"mapping": " FIELD=COLUMN"}
 
 
 def _field(name: str) -> str:
     return Spec.model_fields[name].description or ""
+
+
+def _choices(name: str) -> str:
+    return ", ".join(get_args(Spec.model_fields[name].annotation))
 
 
 def _default(name: str) -> Any:
@@ -57,7 +66,9 @@ def parity(
     more_k: Annotated[list[int] | None, typer.Option("--more-k", help="A further cut-off; repeatable.")] = None,
     strata: Annotated[list[str] | None, typer.Option(help="A column of strata; repeatable.")] = None,
     weights: Annotated[str, typer.Option(help=_field("weights") + " One of: uniform, rank.")] = _default("weights"),
-    statistic: Annotated[str, typer.Option(help=_field("statistic"))] = _default("statistic"),
+    statistic: Annotated[str, typer.Option(help=f"{_field('statistic')} One of: {_choices('statistic')}.")] = _default(
+        "statistic"
+    ),
     margin: Annotated[float | None, typer.Option(help=_field("margin"))] = None,
     alpha: Annotated[float, typer.Option(help=_field("alpha"))] = _default("alpha"),
     confidence: Annotated[float, typer.Option(help=_field("confidence"))] = _default("confidence"),
@@ -83,6 +94,7 @@ def parity(
     power_target: Annotated[float, typer.Option(help=_field("power_target"))] = _default("power_target"),
     sensitivity: Annotated[bool, typer.Option(help=_field("sensitivity"))] = _default("sensitivity"),
     image_folder: Annotated[str, typer.Option(help=_field("image_folder"))] = "",
+    pictures: Annotated[bool, typer.Option(help=_field("pictures"))] = _default("pictures"),
     system: Annotated[str, typer.Option(help=_field("system"))] = "",
     sampling_window: Annotated[str, typer.Option(help=_field("sampling_window"))] = "",
     annotation_protocol: Annotated[str, typer.Option(help=_field("annotation_protocol"))] = "",
@@ -133,6 +145,7 @@ def parity(
         "sensitivity": sensitivity,
         # A run keeps copies of the files elsewhere: paths of images are meant from where the table lies.
         "image_folder": image_folder or str((catalog or file).resolve().parent),
+        "pictures": pictures,
         "system": system,
         "sampling_window": sampling_window,
         "annotation_protocol": annotation_protocol,
@@ -183,6 +196,7 @@ def demonstrate(engine: str, case_path: Path) -> int:
         "group_order": ("light", "medium", "dark"),
         "more_k": (5, 10),
         "image_folder": str(resource("samples", "parity")),
+        "pictures": True,  # drawn by the project: nobody's face
         "system": f"A search engine made up for this sample, {engine} by construction.",
         "sampling_window": "Drawn by a program; no people are shown.",
         "annotation_protocol": "The tone of each drawn figure is the one that it was drawn with.",
@@ -198,35 +212,41 @@ def checked(asked: dict[str, Any]) -> Spec:
     InputError
         If a value is not possible.
     """
-    try:
-        return Spec.model_validate(asked)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = str(first["loc"][0]) if first["loc"] else ""
-        option = _OPTIONS.get(field, "--" + field.replace("_", "-"))
-        raise InputError(first["msg"], column=option, value=first["input"]) from None
+    from auditor.audits.parity.settings import checked as from_fields
+
+    return from_fields(asked, _option)
+
+
+def _option(field: str) -> str:
+    return _OPTIONS.get(field, "--" + field.replace("_", "-"))
 
 
 def _check_inputs(inputs: dict[str, Path], spec: Spec) -> None:
     """Say what is wrong before a case or a run is made: everything is read once, as the run will read it."""
     from auditor.audits import InputFile
-    from auditor.audits.parity.inputs import read
-    from auditor.audits.parity.subject import resolve
+    from auditor.audits.parity.check import declared
+    from auditor.audits.parity.settings import told
 
     for path in inputs.values():
+        if path.is_dir():
+            raise InputError("This is a folder, not a file", file=str(path), fix="Name the file in it.")
         if not path.is_file():
             raise InputError("The file cannot be read: there is no such file", file=str(path))
-    results = read({role: InputFile(path, path.name, "") for role, path in inputs.items()}, spec)
-    resolve(spec, results)
+    try:
+        declared({role: InputFile(path, path.name, "") for role, path in inputs.items()}, spec)
+    except InputError as error:
+        raise told(error, lambda field: _option(field) + _FORMS.get(field, "")) from None
 
 
 def power(
-    queries: Annotated[int, typer.Option(help="Queries, Q.")] = 200,
+    queries: Annotated[int | None, typer.Option(help="Queries, Q. Default: 200.")] = None,
     k: Annotated[float, typer.Option("--k", help="Results of each query that count, K.")] = 10,
     catalog_size: Annotated[
         int | None, typer.Option(help="Items of a catalog of which every one is a query; instead of --queries.")
     ] = None,
-    group_share: Annotated[float, typer.Option(help="Share of the queries that belong to the first group, q.")] = 0.5,
+    group_share: Annotated[
+        float | None, typer.Option(help="Share of the queries that belong to the first group, q. Default: 0.5.")
+    ] = None,
     attribute_share: Annotated[float, typer.Option(help="Share of its attribute among the items, pi.")] = 0.5,
     icc: Annotated[float, typer.Option(help="Intra-list correlation of the attribute, 0 to 1.")] = 0.0,
     alpha: Annotated[float, typer.Option(help=_field("alpha"))] = _default("alpha"),
@@ -245,16 +265,7 @@ def power(
     """Say how large a bias a parity test of a given size would detect, before there are any data."""
     from auditor.audits.parity import power as planning
 
-    asked = planning.Design(
-        n_queries=queries if catalog_size is None else catalog_size,
-        k=k,
-        # Where every item is a query, the group's share of the queries is its share of the items.
-        q=group_share if catalog_size is None else attribute_share,
-        pi=attribute_share,
-        icc=icc,
-        alpha=alpha,
-        power=target,
-    )
+    asked = _design(queries, k, catalog_size, group_share, attribute_share, icc, alpha, target)
     names = [_curve(name) for name in curve or []]
     found = planning.power_analysis(
         asked, curves=names, n_simulations=simulations, seed=seed, progress=_meter if simulations else None
@@ -264,10 +275,54 @@ def power(
         return
     console.out(found.sentence)
     for row in found.rows:
-        seen = "none" if row.detectable is None else f"{row.detectable:.4f}"
-        console.out(f"{row.x_name} = {row.x:g} ({row.kind}): detectable bias {seen}, power {row.power:.3f}")
+        bias = "" if row.x_name == "beta" else f"detectable bias {_slots(row.detectable)}, "
+        x = f"{row.x:,.0f}" if row.x == round(row.x) else f"{row.x:.4g}"
+        console.out(f"{planning.X_TITLES[row.x_name]}, {x}: {bias}power {row.power:.3f} ({row.kind})")
     for note in found.notes:
         console.out(f"Note: {note}")
+
+
+def _design(
+    queries: int | None,
+    k: float,
+    catalog_size: int | None,
+    group_share: float | None,
+    attribute_share: float,
+    icc: float,
+    alpha: float,
+    target: float,
+) -> "planning.Design":
+    """The planned audit; where every item is a query, the catalog's size and shares are those of the queries."""
+    from auditor.audits.parity import power as planning
+
+    every_item = catalog_size is not None
+    for option, given in (("--queries", queries), ("--group-share", group_share)):
+        if every_item and given is not None:
+            raise InputError(
+                f"{option}: with --catalog-size every item of the catalog is a query, so that this says nothing",
+                value=given,
+                fix=f"Leave out {option} or --catalog-size.",
+            )
+    options = {"n_queries": "--catalog-size" if every_item else "--queries", "q": "--group-share"}
+    options |= {"pi": "--attribute-share", "k": "--k", "icc": "--icc", "alpha": "--alpha", "power": "--power"}
+    share = 0.5 if group_share is None else group_share
+    try:
+        return planning.Design(
+            n_queries=catalog_size if catalog_size is not None else 200 if queries is None else queries,
+            k=k,
+            q=attribute_share if every_item else share,
+            pi=attribute_share,
+            icc=icc,
+            alpha=alpha,
+            power=target,
+        )
+    except InputError as error:
+        named = options.get(error.column or "", error.column)
+        raise InputError(f"{named}: {error.problem}", value=error.value, fix=error.fix) from None
+
+
+def _slots(bias: float | None) -> str:
+    return "none" if bias is None else f"{100 * bias:.1f}% of slots"
 
 
 def _curve(name: str) -> Any:

@@ -55,8 +55,9 @@ class Meter:
     def show(self, status: RunStatus) -> None:
         """Show where the run stands and how long it may still take."""
         now = time.monotonic()
-        text = status.message or status.state.value
-        if status.total:
+        # A state without a word of its own says nothing new.
+        text = status.message or self._shown or status.state.value.capitalize()
+        if status.message and status.total:
             text += f": {status.done:,} of {status.total:,} ({status.done / status.total:.0%}){self._left(status, now)}"
         if self._rewrites and text != self._shown:
             sys.stderr.write(f"\r\x1b[K{text}")

@@ -6,8 +6,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
 from auditor.audits import InputFile, parity
 from auditor.case import Case
 from auditor.errors import InputError, RunError
@@ -38,8 +36,9 @@ def parity_check(asked: Question, _progress: Progress) -> Any:
     import psutil
 
     from auditor.audits.parity.check import check
+    from auditor.audits.parity.settings import checked
 
-    spec = _spec(asked["spec"])
+    spec = checked(asked["spec"])
     files = {role: InputFile(Path(path), Path(path).name, "") for role, path in asked["files"].items()}
     found = asdict(check(files, spec))
     fits = found["memory_bytes"] < psutil.virtual_memory().available
@@ -48,15 +47,6 @@ def parity_check(asked: Question, _progress: Progress) -> Any:
     if not fits:
         sentence = f"It needs about {memory}, more than is free: close other programs."
     return {**found, "fits": fits, "sentence": sentence}
-
-
-def _spec(fields: Mapping[str, Any]) -> parity.Spec:
-    try:
-        return parity.Spec.model_validate(fields)
-    except ValidationError as error:
-        first = error.errors()[0]
-        column = str(first["loc"][0]) if first["loc"] else None
-        raise InputError(first["msg"], column=column, value=first["input"]) from None
 
 
 def parity_power(asked: Question, progress: Progress) -> Any:

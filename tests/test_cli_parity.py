@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from auditor import tasks_parity
+from auditor.audits.parity.verdict import amount
 from auditor.case import Case
 from auditor.report.content import collect
 from auditor.report.html import html as make_html
@@ -15,11 +16,13 @@ from auditor.report.pictures import export
 from auditor.resources import resource
 from auditor.runs import worker
 from auditor.runs.directory import RunDirectory
+from PIL import Image
 from tests.audits.parity.test_run import ORDERED, TONES, rows_of, write
 from tests.command import auditor
 from tests.report.test_report import Page
 
 SAMPLE = resource("samples", "parity")
+TONED = ("parity", str(SAMPLE / "results-fair.csv"), "--catalog", str(SAMPLE / "catalog.csv"), "--attribute", "monk")
 KEYS = {"p_value", "p_interval", "statistic", "effect", "effect_name", "ci_low", "ci_high", "verdict"}
 KEYS |= {"minimum_detectable_effect", "n_queries", "n_items", "excluded", "warnings"}
 
@@ -58,8 +61,19 @@ def test_parity_prints_one_json_object_and_the_case_verifies(tmp_path: Path) -> 
         (("parity", str(SAMPLE / "results-fair.csv"), "--map", "colour=tone"), "--map"),
         (("parity", str(SAMPLE / "results-fair.csv"), "--attribute", "tone"), "tone"),
         (("parity", str(SAMPLE / "results-fair.csv"), "--consensus", "expert"), "--expert"),
-        (("power", "--queries", "1"), "n_queries"),
+        (("power", "--queries", "1"), "--queries: the number of queries is at least 2"),
+        (("power", "--catalog-size", "1"), "--catalog-size: the number of queries is at least 2"),
+        (("power", "--catalog-size", "900", "--queries", "50"), "Leave out --queries or --catalog-size."),
+        (("power", "--catalog-size", "900", "--group-share", "0.2"), "Leave out --group-share or --catalog-size."),
+        (("power", "--icc", "2"), "--icc: the intra-list correlation is at least 0 and at most 1"),
         (("power", "--curve", "weather"), "--curve"),
+        (("parity", str(SAMPLE)), "This is a folder, not a file"),
+        (("parity", str(SAMPLE / "results-fair.csv")), "Add it here or in a catalog"),
+        ((*TONED, "--mode", "C2"), "--mode: C2 is not possible: there are no target shares."),
+        ((*TONED, "--margin", "5"), "--margin: 5 is beyond every difference of shares or mid-ranks"),
+        ((*TONED, "--more-attribute", "itta"), "name another column in --more-attribute"),
+        ((*TONED, "--merge-group", "darc=light"), "--merge-group names a group that is not there (found 'darc')"),
+        ((*TONED, "--group-order", "dark", "--group-order", "light"), "The group is missing in --group-order"),
         (("monitor", "nocase"), "There is no case"),
     ],
 )
@@ -121,6 +135,46 @@ def test_evidence_adds_up_over_runs_and_the_same_queries_add_none(tmp_path: Path
         content = collect(case, RunDirectory(case.runs()[-1].path))
     (section,) = [section for section in content.sections if section.id == "over-time"]
     assert told["sentence"] in str(section.blocks)
+
+
+def report_of(folder: Path, run: RunDirectory) -> Page:
+    with Case.open(folder / "case", write=False) as case:
+        return Page(make_html(collect(case, run)))
+
+
+def test_the_report_tells_the_headline_in_words_and_the_ranking_by_its_measures(tmp_path: Path) -> None:
+    run = finished(tmp_path, rows_of(bias=0.6, n_queries=24), margin=0.1, smoothing=1.0, sensitivity=True, **ORDERED)
+    text = report_of(tmp_path, run).text
+    effect = run.findings()["effects"][0]
+    for words in (
+        "Smallest detectable effect",
+        "Interval of the effect, 95%",
+        f"{effect['title']}: {amount(effect['value'], 'mid-rank')}",
+        "NDKL (nats)",
+        "AWRF",
+        "Lowest skew (ln)",
+        "1 added to every observed and expected count",
+        "the Kullback-Leibler divergence from the reference",
+        "Deviation (share)",
+        "Effect (mean mid-rank)",
+    ):
+        assert words in text
+    for raw in ("Ci low", "P interval", "Effect unit", "N queries", "n_queries", "not set results"):
+        assert raw not in text
+
+
+@pytest.mark.parametrize("pictures", [False, True])
+def test_uploaded_images_stand_in_a_report_only_if_they_were_asked_for(tmp_path: Path, pictures: bool) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    Image.new("RGB", (30, 40), "#806040").save(folder / "face.png")
+    rows = [{**row, "image": "face.png"} for row in rows_of(n_queries=6, k=3)]
+    (tmp_path / "data").mkdir()
+    run = finished(tmp_path / "data", rows, image_folder=str(folder), pictures=pictures, **ORDERED)
+    page = report_of(tmp_path / "data", run)
+    assert ("image" in {name for name, _ in page.tags}) == pictures
+    assert ("the images themselves were left out" in page.text) != pictures
+    assert "face.png" not in page.text
 
 
 HOSTILE = (

@@ -6,7 +6,7 @@ An audit is a module (or object) with the attributes of `Audit`, announced under
 
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -146,15 +146,19 @@ class FinishedRun:
     created: str
     findings: Mapping[str, Any]
     tables: Mapping[str, Path]
+    #: Hash of each input by role.
+    inputs: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class FollowedOverTime:
     """What several runs of a case say together.
 
-    An audit that can be repeated on fresh data has one more door, which is optional and looked up by name::
+    An audit that can be repeated on fresh data has one more door, and one whose runs can be compared another; they are
+    optional and looked up by name::
 
         def over_time(runs, theme) -> FollowedOverTime
+        def beside_runs(run, others, theme) -> FollowedOverTime
 
     Attributes
     ----------

@@ -53,6 +53,9 @@ class TableInfo(BaseModel):
     title: str
     rows: int = Field(ge=0)
     columns: tuple[Column, ...]
+    leading: int = Field(
+        default=0, ge=0, description="Rows that a report prints of a longer table that is sorted by what matters most."
+    )
 
 
 class Provenance(BaseModel):

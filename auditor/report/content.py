@@ -1,31 +1,24 @@
-"""What a report says, as headings and blocks, once for HTML and PDF. Knows no audit.
+"""What a report says of a run. Knows no audit."""
 
-All text passes `clean` here, so that nothing from data reaches a page as control characters.
-"""
-
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
 from auditor import audits
-from auditor.audits import Audit
-from auditor.audits.findings import Column, TableInfo
+from auditor.audits import Audit, FollowedOverTime
 from auditor.case import Case
 from auditor.errors import InputError
 from auditor.files import sha256_of
 from auditor.models.starter import STARTER_WARNING
-from auditor.report.over_time import over_time
+from auditor.report.blocks import Block, Bullets, Content, Drawing, Facts, Grid, Heading, Section, Text, clean, number
+from auditor.report.over_time import beside_runs, over_time
 from auditor.report.people import people_found, people_in_run
 from auditor.report.pictures import Rendered, render, rendered
+from auditor.report.tables import MOST_ROWS, is_whole, printed
 from auditor.runs.contract import RunSpec
 from auditor.runs.directory import RunDirectory
 
-#: Longer or wider tables are named with their hash and stay beside the report.
-_MAX_TABLE_ROWS, _MAX_TABLE_COLUMNS = 40, 8
 #: More raters than this are counted, not named.
 _MAX_NAMES = 12
 _TAMPER = (
@@ -33,93 +26,6 @@ _TAMPER = (
     "the hash of the one before. The chain's head is recorded here because removing the last run together with its "
     "link shows only against a head kept elsewhere: `auditor verify CASE --head HEAD` compares."
 )
-
-
-@dataclass(frozen=True)
-class Text:
-    """Paragraphs; line breaks are kept."""
-
-    text: str
-    kind: str = "text"
-
-
-@dataclass(frozen=True)
-class Bullets:
-    """A list."""
-
-    items: tuple[str, ...]
-    kind: str = "bullets"
-
-
-@dataclass(frozen=True)
-class Facts:
-    """Label and value pairs; `mono` values are hashes and names of files."""
-
-    rows: tuple[tuple[str, str, bool], ...]
-    kind: str = "facts"
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A table; numbers are aligned to the right."""
-
-    caption: str
-    headers: tuple[str, ...]
-    numeric: tuple[bool, ...]
-    rows: tuple[tuple[str, ...], ...]
-    kind: str = "grid"
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """A figure with its description in words."""
-
-    name: str
-    title: str
-    description: str
-    svg: str
-    kind: str = "drawing"
-
-
-@dataclass(frozen=True)
-class Heading:
-    """A heading within a section."""
-
-    text: str
-    kind: str = "heading"
-
-
-Block = Text | Bullets | Facts | Grid | Drawing | Heading
-
-
-@dataclass(frozen=True)
-class Section:
-    """A section of the report."""
-
-    id: str
-    title: str
-    blocks: tuple[Block, ...]
-
-
-@dataclass(frozen=True)
-class Content:
-    """Everything a report says.
-
-    Attributes
-    ----------
-    alert : str
-        What must stand beside the verdict, e.g. that a starter model took part; empty if nothing.
-    time : str
-        UTC time of the seal, or of the run's creation when it is not sealed.
-    """
-
-    title: str
-    subtitle: str
-    verdict: str
-    alert: str
-    time: str
-    facts: Facts
-    sections: tuple[Section, ...]
 
 
 def collect(case: Case, run: RunDirectory) -> Content:
@@ -149,7 +55,7 @@ def collect(case: Case, run: RunDirectory) -> Content:
     )
     sections = (
         Section("purpose", "Purpose", (Text(clean(audit.purpose)),)),
-        Section("results", "Results", tuple(_results(run, findings, render(run, "light")))),
+        Section("results", "Results", tuple(_results(run, audit, findings, render(run, "light")))),
         Section("warnings", "Warnings", (_bullets((c.message for c in findings.warnings), "No warnings."),)),
         Section("limitations", "Limitations", (_bullets(findings.limitations, "None stated."),)),
         Section("inputs", "Inputs", tuple(_inputs(asked, audit))),
@@ -172,29 +78,6 @@ def collect(case: Case, run: RunDirectory) -> Content:
     )
 
 
-def clean(text: object) -> str:
-    """A value as text in which control characters, direction overrides and lone surrogates show as escapes."""
-    return "".join(
-        c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cs", "Cf", "Co", "Cn") else f"\\u{ord(c):04x}"
-        for c in str(text)
-    )
-
-
-def number(value: object) -> str:
-    """A value for a table: whole numbers with separators, others with three decimals or digits."""
-    if value is None:
-        return "–"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, float):
-        return f"{value:,.3f}" if 0.001 <= abs(value) < 10_000 or value == 0 else f"{value:.3g}"
-    if isinstance(value, (list, tuple)):
-        return ", ".join(number(part) for part in value)
-    return clean(value)
-
-
 def _bullets(items: Iterable[object], none: str) -> Bullets | Text:
     found = tuple(clean(item) for item in items)
     return Bullets(found) if found else Text(none)
@@ -204,22 +87,23 @@ def _facts(rows: Iterable[tuple[str, object, bool]]) -> Facts:
     return Facts(tuple((clean(label), clean(value), mono) for label, value, mono in rows))
 
 
-def _results(run: RunDirectory, findings: Any, pictures: Sequence[Rendered]) -> Iterable[Block]:
-    yield from _headline(findings.headline)
+def _results(run: RunDirectory, audit: Audit, findings: Any, pictures: Sequence[Rendered]) -> Iterable[Block]:
+    words = getattr(audit, "headline_words", None)  # optional: (what, value with its unit) pairs
+    yield from [_facts((*pair, False) for pair in words(findings))] if words else _headline(findings.headline)
     for picture in pictures:
         yield _drawing(picture)
-    long = []
-    for info in findings.tables:
-        path = run.table_files().get(info.name)
-        if path is None or info.rows == 0:
-            continue
-        if info.rows <= _MAX_TABLE_ROWS and len(_printed(info)) <= _MAX_TABLE_COLUMNS:
-            yield _table(info, path)
-        else:
-            long.append((info.title, f"{info.rows:,} rows in tables/{path.name}, SHA-256 {sha256_of(path)}", True))
-    if long:
+    files = {
+        info.name: (info, run.table_files()[info.name]) for info in findings.tables if info.name in run.table_files()
+    }
+    beside = []
+    for info, path in files.values():
+        if info.rows and (grid := printed(info, path)):
+            yield grid
+        if info.rows and not is_whole(info):
+            beside.append((info.title, f"{info.rows:,} rows in tables/{path.name}, SHA-256 {sha256_of(path)}", True))
+    if beside:
         yield Heading("Tables kept beside this report")
-        yield _facts(long)
+        yield _facts(beside)
 
 
 def _drawing(picture: Rendered) -> Drawing:
@@ -243,23 +127,6 @@ def _headline(headline: Mapping[str, Any]) -> Iterable[Block]:
 def _words(name: str) -> str:
     text = clean(name).replace("_", " ")
     return text[:1].upper() + text[1:]
-
-
-def _printed(info: TableInfo) -> tuple[Column, ...]:
-    return tuple(column for column in info.columns if not column.detail)
-
-
-def _table(info: TableInfo, path: Path) -> Grid:
-    import pyarrow.parquet as pq
-
-    columns = _printed(info)
-    names = [column.name for column in columns]
-    records = pq.read_table(path, columns=names).to_pylist()
-    rows = tuple(tuple(number(record[name]) for name in names) for record in records)
-    numeric = tuple(
-        all(isinstance(record[name], (int, float)) or record[name] is None for record in records) for name in names
-    )
-    return Grid(clean(info.title), tuple(clean(column.title) for column in columns), numeric, rows)
 
 
 def _inputs(asked: RunSpec, audit: Audit) -> Iterable[Block]:
@@ -298,10 +165,10 @@ def _settings(asked: RunSpec, spec: type[BaseModel]) -> Facts:
     rows: list[tuple[str, object, bool]] = []
     for name, field in spec.model_fields.items():
         extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
-        unit = f" {extra['unit']}" if "unit" in extra and given[name] is not None else ""
+        unit = f" {extra['unit']}" if "unit" in extra else ""
         value = given[name]
         if value is None or value == "" or value == [] or value == {}:
-            shown = "not set"
+            shown, unit = "not set", ""
         elif isinstance(value, dict):
             shown = ", ".join(f"{key} = {part}" for key, part in value.items())
         else:
@@ -354,15 +221,20 @@ def _agreement(case: Case, run: RunDirectory) -> Iterable[Block]:
 
 
 def _over_time(case: Case, run: RunDirectory) -> Iterable[Section]:
-    if (found := over_time(case, run, "light")) is None:
-        return
+    if found := over_time(case, run, "light"):
+        yield _followed("over-time", "Over time", "Runs of this case", found)
+    if found := beside_runs(case, run, "light"):
+        yield _followed("beside-runs", "Beside other runs of this case", "This run (A) and the others (B)", found)
+
+
+def _followed(identity: str, title: str, caption: str, found: FollowedOverTime) -> Section:
     blocks: list[Block] = [Text(clean("\n".join(found.sentences)))]
     headers = tuple(clean(header) for header in found.headers)
-    rows = tuple(tuple(clean(cell) for cell in row) for row in found.rows[-_MAX_TABLE_ROWS:])
-    blocks += [Grid("Runs of this case", headers, tuple(False for _ in headers), rows)] if rows else []
+    rows = tuple(tuple(clean(cell) for cell in row) for row in found.rows[-MOST_ROWS:])
+    blocks += [Grid(caption, headers, tuple(False for _ in headers), rows)] if rows else []
     blocks += [_bullets(found.notes, "")] if found.notes else []
     blocks += [_drawing(picture) for picture in map(rendered, found.pictures)]
-    yield Section("over-time", "Over time", tuple(blocks))
+    return Section(identity, title, tuple(blocks))
 
 
 def _evidence(case: Case, run: RunDirectory, asked: RunSpec) -> Iterable[Block]:

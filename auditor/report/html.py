@@ -1,6 +1,6 @@
 """A report as one HTML file: no network, no script, figures inline."""
 
-from auditor.report.content import Content
+from auditor.report.blocks import Content
 from auditor.resources import resource
 
 

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from datetime import datetime
 
 from auditor.errors import AuditorError
-from auditor.report.content import Content
+from auditor.report.blocks import Content
 from auditor.resources import resource
 
 

@@ -17,6 +17,7 @@ References
 [4] C. J. Clopper, E. S. Pearson, Biometrika 26 (1934) 404-413.
 """
 
+import itertools
 import math
 import os
 from collections import deque
@@ -119,6 +120,19 @@ class Arrangements(Protocol):
         """Every arrangement once, in blocks of at most `rows`."""
 
 
+class Blocks(Protocol):
+    """Finished blocks of a null distribution, in order; kept by whoever wants to go on from them. A list will do."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def __getitem__(self, number: int, /) -> NDArray[np.float64]:
+        """Statistics of one block, shape (rows, H)."""
+
+    def append(self, block: NDArray[np.float64], /) -> None:
+        """Keep the next one."""
+
+
 @dataclass(frozen=True)
 class NullDistribution:
     """What permutations gave.
@@ -143,6 +157,7 @@ def null_distribution(
     seed: int,
     n_threads: int | None = None,
     on_block: Callable[[NDArray[np.float64]], bool] | None = None,
+    blocks: Blocks | None = None,
 ) -> NullDistribution:
     """Statistics of random arrangements, or of all of them if there are no more than n_permutations.
 
@@ -159,26 +174,36 @@ def null_distribution(
         Physical cores of this machine if not given; more would only get into each other's way.
     on_block : callable, optional
         Called in this thread with the statistics of each block, in order; False ends the drawing. What it raises ends it too.
+    blocks : Blocks, optional
+        Of an earlier call with the same arguments that was cut short: they are taken as they are, and every further one is
+        put there before `on_block` is told of it. The result is that of one unbroken call.
 
     Raises
     ------
     ValueError
-        If n_permutations is less than 1.
+        If n_permutations is less than 1, or `blocks` are those of another call.
     """
     if n_permutations < 1:
         raise ValueError("a permutation test needs at least one permutation")
     rows = max(1, min(_BLOCK_ROWS, _BLOCK_LABELS // max(arrangements.n, 1) // 8 * 8))
     n_all = arrangements.n_arrangements
     exhaustive = n_all is not None and n_all <= n_permutations
-    blocks = (
-        _every(arrangements, evaluate, rows)
+    kept: Blocks = [] if blocks is None else blocks
+    known = [kept[number] for number in range(len(kept))]
+    total = n_all if n_all is not None and exhaustive else n_permutations
+    if [len(block) for block in known] != [min(rows, total - number * rows) for number in range(len(known))]:
+        raise ValueError("these blocks are not those of an earlier call with the same arguments")
+    further = (
+        _every(arrangements, evaluate, rows, len(known))
         if exhaustive
-        else _drawn(arrangements, evaluate, n_permutations, rows, seed, n_threads or physical_cores())
+        else _drawn(arrangements, evaluate, n_permutations, rows, seed, n_threads or physical_cores(), len(known))
     )
     values = []
-    with closing(blocks):
-        for block in blocks:
+    with closing(further):
+        for number, block in enumerate(itertools.chain(known, further)):
             values.append(block)
+            if number >= len(known):
+                kept.append(block)
             if on_block is not None and not on_block(block):
                 break
     return NullDistribution(np.concatenate(values), exhaustive)
@@ -192,9 +217,9 @@ def physical_cores() -> int:
 
 
 def _every(
-    arrangements: Arrangements, evaluate: Callable[[NDArray[Any]], NDArray[np.float64]], rows: int
+    arrangements: Arrangements, evaluate: Callable[[NDArray[Any]], NDArray[np.float64]], rows: int, first: int
 ) -> Generator[NDArray[np.float64], None, None]:
-    for block in arrangements.all(rows):
+    for block in itertools.islice(arrangements.all(rows), first, None):
         yield evaluate(block)
 
 
@@ -205,6 +230,7 @@ def _drawn(
     rows: int,
     seed: int,
     n_threads: int,
+    first: int,
 ) -> Generator[NDArray[np.float64], None, None]:
     starts = range(0, n_permutations, rows)
     seeds = np.random.SeedSequence(seed).spawn(len(starts))
@@ -213,13 +239,14 @@ def _drawn(
         generator = np.random.default_rng(seeds[number])
         return evaluate(arrangements.draw(generator, min(rows, n_permutations - starts[number])))
 
-    if n_threads == 1 or len(starts) == 1:
-        yield from map(block, range(len(starts)))
+    numbers = range(first, len(starts))
+    if n_threads == 1 or len(numbers) <= 1:
+        yield from map(block, numbers)
         return
     with ThreadPoolExecutor(n_threads, "permutation") as pool:
         waiting: deque[Future[NDArray[np.float64]]] = deque()
         try:
-            for number in range(len(starts)):
+            for number in numbers:
                 waiting.append(pool.submit(block, number))
                 if len(waiting) > 2 * n_threads:  # enough to keep all busy; results are few, blocks are not kept
                     yield waiting.popleft().result()

@@ -9,9 +9,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Labels = NDArray[np.integer[Any]]
+Keys = NDArray[np.unsignedinteger[Any]]
 
 #: Strata below this size are shuffled plainly: little would be left to draw independently.
 _SMALL = 600
+#: Otherwise most places would stay open, and be shuffled plainly after all.
+_MOST_OPEN = 0.5
+#: Labels drawn together: few enough to stay in the cache of a core.
+_AT_ONCE = 1 << 17
 #: Logarithm of the most arrangements that could be enumerated: some ten million, far above what anybody asks for.
 _ENUMERABLE = 16.0
 
@@ -88,14 +93,15 @@ class _Pool:
     def __init__(self, start: int, labels: Labels, *, few: bool) -> None:
         self.start, self.labels = start, np.sort(labels)
         self.counts = np.bincount(labels)
-        self._bounds: NDArray[np.uint16] | None = None
-        if few and labels.size >= _SMALL:
-            share = self.counts / labels.size
-            # Three standard deviations below: 0.13% of draws give out a label too often.
-            lower = np.maximum(self.counts - 3 * np.sqrt(self.counts * (1 - share)), 0) / labels.size
-            bounds = np.cumsum(np.floor(lower * 2**16))
-            if bounds[-1] > 2**15:  # otherwise most places would stay open
-                self._bounds = np.minimum(bounds, 2**16 - 1).astype(np.uint16)
+        bounds = [_bounds(self.counts, kind) for kind in (np.uint8, np.uint16)]
+        # Short keys cost half, and leave more open: the better, the fewer labels there are.
+        short = self._open_share(bounds[0]) < 1.25 * self._open_share(bounds[1])
+        self._bounds = bounds[0] if short else bounds[1]
+        self._independently = few and labels.size >= _SMALL and self._open_share(self._bounds) < _MOST_OPEN
+
+    @staticmethod
+    def _open_share(bounds: Keys) -> float:
+        return 1 - float(bounds[-1]) / (int(np.iinfo(bounds.dtype).max) + 1)
 
     @property
     def log_arrangements(self) -> float:
@@ -104,29 +110,51 @@ class _Pool:
 
     def draw(self, generator: np.random.Generator, drawn: Labels) -> None:
         place = drawn[:, self.start : self.start + self.labels.size]
-        if self._bounds is None:
-            place[:] = self.labels
-            if self.labels.size > 1:
-                generator.permuted(place, axis=1, out=place)
+        if self._independently:
+            at_once = max(1, _AT_ONCE // self.labels.size)
+            for first in range(0, len(place), at_once):
+                some = place[first : first + at_once]
+                some[...] = self._drawn(generator, len(some))
             return
-        n, n_labels = self.labels.size, self.counts.size
-        for row in place:
-            keys = generator.bit_generator.random_raw(-(-n // 4)).view(np.uint16)[:n]
-            row[:] = 0
-            given = np.empty(n_labels + 1, np.intp)
-            given[0] = n
-            for label, bound in enumerate(self._bounds, start=1):
-                above = keys >= bound
-                given[label] = np.count_nonzero(above)
-                np.add(row, above, out=row, casting="unsafe")
-            missing = self.counts - (given[:-1] - given[1:])
-            if (missing < 0).any():
-                row[:] = self.labels
-                generator.shuffle(row)
+        place[:] = self.labels
+        if self.labels.size > 1:
+            generator.permuted(place, axis=1, out=place)
+
+    def _drawn(self, generator: np.random.Generator, rows: int) -> NDArray[np.uint8]:
+        """Rows whose labels were given out independently as far as possible; several at once keep the calls few."""
+        n, kind = self.labels.size, self._bounds.dtype
+        n_words = -(-rows * n * kind.itemsize // 8)
+        keys = generator.bit_generator.random_raw(n_words).view(kind)[: rows * n].reshape(rows, n)
+        drawn = np.zeros((rows, n), np.uint8)
+        above = np.empty((rows, n), np.bool_)
+        given = np.empty((rows, self.counts.size + 1), np.intp)
+        given[:, 0] = n
+        for label, bound in enumerate(self._bounds, start=1):
+            np.greater_equal(keys, bound, out=above)
+            given[:, label] = [np.count_nonzero(row) for row in above]
+            drawn += above.view(np.uint8)
+        missing = self.counts - (given[:, :-1] - given[:, 1:])
+        rest = []
+        for row, numbers in enumerate(missing):
+            if (numbers < 0).any():
+                drawn[row] = generator.permutation(self.labels)
+                above[row] = False
                 continue
-            rest = np.repeat(np.arange(n_labels, dtype=row.dtype), missing)
-            generator.shuffle(rest)
-            row[np.flatnonzero(above)] = rest  # above the last bound: still open
+            rest.append(np.repeat(np.arange(numbers.size, dtype=np.uint8), numbers))
+            generator.shuffle(rest[-1])
+        if rest:
+            drawn.ravel()[np.flatnonzero(above)] = np.concatenate(rest)  # above the last bound: still open
+        return drawn
+
+
+def _bounds(counts: NDArray[np.intp], kind: type[np.unsignedinteger[Any]]) -> Keys:
+    """Up to which key, of those that `kind` can hold, each label is given out independently."""
+    n, n_keys = int(counts.sum()), int(np.iinfo(kind).max) + 1
+    share = counts / max(n, 1)
+    # Three standard deviations below: 0.13% of draws give out a label too often.
+    lower = np.maximum(counts - 3 * np.sqrt(counts * (1 - share)), 0) / max(n, 1)
+    bounds: Keys = np.minimum(np.cumsum(np.floor(lower * n_keys)), n_keys - 1).astype(kind)
+    return bounds
 
 
 def _arrangements(labels: list[int]) -> Iterator[list[int]]:

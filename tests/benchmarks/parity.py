@@ -7,17 +7,20 @@ row of shares for each query beforehand, for everybody. Mode A: a catalog of 100
 results each (250,000 slots), 10 levels, 9,999 permutations. Times of ours are of whole tests, from lists or results to the
 p-value, on the physical cores.
 
-scipy.stats.permutation_test draws from the same null: one vector of labels, permutation_type="pairings", vectorised and in
-batches, its statistic our own block kernel (in mode A `mode_a_vs_scipy_csr` takes the product of a sparse queries x items
-matrix with indicators of the labels instead, which is what one would write first). It runs at two smaller numbers of
-permutations, and the difference is scaled to 9,999: what it spends once (the factorial of the number of labels) does not
-count. `shuffles` is Generator.permuted on the same labels, as bytes, by as many threads as ours: with plain shuffles no test
+The peer is scipy.stats.permutation_test on the same null with statistics in numpy and scipy alone, those of
+`tests.benchmarks.parity_peers`: vectorised, in batches; the fastest one counts. It runs at two smaller numbers
+of permutations, and the difference is scaled to 9,999: what it spends once (the factorial of the number of labels) does not
+count. `..._given_our_kernel` are ratios to scipy's shuffles with our own kernel as the statistic, `mode_a_vs_scipy_sparse` to
+the product of a sparse queries x items matrix with indicators of the labels, which is what one would write first.
+`shuffles` is Generator.permuted on the same labels, as bytes, by as many threads as ours: with plain shuffles no test
 could be faster. In mode A a tenth of them is measured and scaled.
 """
 
+import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,8 +32,10 @@ from auditor.audits.parity.permutation_catalog import _Evaluation
 from auditor.audits.parity.statistics import STATISTICS
 from auditor.stats.permutation import physical_cores
 from numpy.typing import NDArray
-from scipy import sparse, stats
+from scipy import stats
+from tests.benchmarks import parity_peers
 from tests.benchmarks.harness import is_quick, ratio, report, summary
+from tests.benchmarks.parity_peers import Peer, of_labels
 from tests.benchmarks.rating import option
 
 _LEVELS, _FIRST = 10, 499
@@ -78,42 +83,40 @@ def shuffles(labels: NDArray[Any], n: int, rows: int) -> None:
         list(pool.map(block, range(-(-n // rows))))
 
 
-def of_scipy(
-    labels: NDArray[Any], statistic: Callable[[NDArray[Any]], NDArray[Any]], sizes: tuple[int, int], n: int, batch: int
-) -> float:
+def scipy_test(peer: Peer, n_resamples: int) -> float:
+    """The p-value of scipy.stats.permutation_test."""
+    found = stats.permutation_test(
+        peer.data,
+        peer.statistic,
+        permutation_type=peer.kind,
+        vectorized=True,
+        alternative="greater",
+        n_resamples=n_resamples,
+        batch=peer.batch,
+        rng=1,
+    )
+    return float(found.pvalue)
+
+
+def of_scipy(peer: Peer, n: int) -> float:
     """Seconds that scipy's n permutations would take, from the difference between two smaller numbers."""
-
-    def run(n_resamples: int) -> float:
-        return seconds(
-            lambda: stats.permutation_test(
-                (labels,),
-                lambda drawn, axis: statistic(np.atleast_2d(drawn)) if drawn.ndim > 1 else statistic(drawn[None])[0],
-                permutation_type="pairings",
-                vectorized=True,
-                alternative="greater",
-                n_resamples=n_resamples,
-                batch=batch,
-                rng=1,
-            )
-        )
-
-    return max(run(sizes[1]) - run(sizes[0]), 1e-9) * n / (sizes[1] - sizes[0])
+    fewer, more = (seconds(partial(scipy_test, peer, n_resamples)) for n_resamples in peer.sizes)
+    return max(more - fewer, 1e-9) * n / (peer.sizes[1] - peer.sizes[0])
 
 
-def sparse_statistic(graph: Graph) -> Callable[[NDArray[Any]], NDArray[np.float64]]:
-    """Mode A by a sparse queries x items matrix times indicators of a block of labels."""
-    shape = (graph.n_queries, len(graph.codes))
-    exposure = sparse.csr_array((graph.weight, (graph.query, graph.unit)), shape=shape)
-    levels = np.arange(_LEVELS)
+def check(peers: Mapping[str, Peer], ours: float, n: int) -> None:
+    """Our p-value lies where those of the peers do: within 5 standard errors.
 
-    def statistic(codes: NDArray[Any]) -> NDArray[np.float64]:
-        indicators = (codes.T[:, :, None] == levels).astype(np.float64).reshape(shape[1], -1)
-        seen = (exposure @ indicators).reshape(shape[0], len(codes), _LEVELS)
-        own = (codes[:, graph.query_unit, None] == levels).astype(np.float64)
-        tables = np.einsum("bqg,qbc->bgc", own, seen, optimize=True)
-        return STATISTICS["chi-square"].between(tables, own.sum(axis=1))
-
-    return statistic
+    Raises
+    ------
+    AssertionError
+        If it does not.
+    """
+    for name, peer in peers.items():
+        theirs, fewer = scipy_test(peer, peer.sizes[1]), peer.sizes[1]
+        p = (ours * n + theirs * fewer) / (n + fewer)
+        error = np.sqrt(p * (1 - p) * (1 / n + 1 / fewer))
+        assert abs(ours - theirs) < 5 * error, (name, ours, theirs)
 
 
 class Round:
@@ -122,26 +125,57 @@ class Round:
     def __init__(self, *, quick: bool) -> None:
         self.n = 499 if quick else 9999
         scale = 10 if quick else 1
-        self.settings = {
-            "permutations": self.n,
-            "mode_b": {"queries": 10_000 // scale, "k": 100, "levels": _LEVELS, "groups": 2},
-            "mode_a": {"items": 100_000 // scale, "slots": 250_000 // scale, "queries": 2_500 // scale},
-            "scipy": "same null, same block kernel; the difference of two runs, scaled to all permutations",
-            "scipy_permutations": {"mode_b": (100, 700), "mode_a": (10, 210), "mode_a_csr": (4, 44)},
-            "threads": physical_cores(),
-            "shuffles": "Generator.permuted on bytes, same threads; mode A: a tenth, scaled",
-        }
         found, self.one = world(10_000 // scale, 100, 100_000, 1)
         self.top: Lists = lists(found, self.one, k=100, rank_aware=False)
         self.group, self.stratum = found.query_group, found.query_stratum
         self.catalog, self.tone = world(2_500 // scale, 100, 100_000 // scale, 2)
-        tables = _Groups(self.group, self.stratum)
-        self.kernel_b = tables.test(self.top.shares, STATISTICS["chi-square"])[1]
         self.graph = Graph.of(self.catalog, self.tone, 100, rank_aware=False)
-        self.kernel_a = _Evaluation(self.graph, STATISTICS["chi-square"])
-        self.kernel_csr = sparse_statistic(self.graph)
-        some = np.random.default_rng(0).permuted(np.tile(self.graph.codes, (3, 1)), axis=1)
-        assert np.allclose(self.kernel_a(some), self.kernel_csr(some))
+        self.peers = parity_peers.mode_b(self.top.shares, self.group)
+        slots = (self.graph.query, self.graph.unit, self.graph.weight)
+        self.mode_a_peers = parity_peers.mode_a(self.graph.codes, self.graph.query_unit, slots, _LEVELS)
+        tables = _Groups(self.group, self.stratum)
+        kernel_b = tables.test(self.top.shares, STATISTICS["chi-square"])[1]
+        self.kernels = {
+            "scipy_given_our_kernel": of_labels(self.group.astype(np.uint8), kernel_b, 100, 710),
+            "mode_a_scipy_given_our_kernel": of_labels(
+                self.graph.codes.astype(np.uint8), _Evaluation(self.graph, STATISTICS["chi-square"]), 16, 202
+            ),
+        }
+        self.settings = {
+            "permutations": self.n,
+            "mode_b": {"queries": 10_000 // scale, "k": 100, "levels": _LEVELS, "groups": 2},
+            "mode_a": {"items": 100_000 // scale, "slots": 250_000 // scale, "queries": 2_500 // scale},
+            "scipy": "same null, statistics in numpy and scipy; the difference of two runs, scaled to all permutations",
+            "scipy_permutations_and_batch": {name: [*peer.sizes, peer.batch] for name, peer in self._scipy().items()},
+            "threads": physical_cores(),
+            "shuffles": "Generator.permuted on bytes, same threads; mode A: a tenth, scaled",
+        }
+        self.check()
+
+    def _scipy(self) -> dict[str, Peer]:
+        mode_b = {f"scipy_{name}": peer for name, peer in self.peers.items()}
+        return mode_b | {f"mode_a_scipy_{name}": peer for name, peer in self.mode_a_peers.items()} | self.kernels
+
+    def check(self) -> None:
+        """Ours and the peers are the same test: equal statistics of some draws, p-values that agree.
+
+        Raises
+        ------
+        AssertionError
+            If they are not.
+        """
+        of_b, of_a = (kernel.statistic for kernel in self.kernels.values())
+        random = np.random.default_rng(0)
+        groups, codes = (random.permuted(np.tile(one, (3, 1)), axis=1) for one in (self.group, self.graph.codes))
+        members = [np.stack([np.flatnonzero(one == number) for one in groups]) for number in (0, 1)]
+        for peer in self.peers.values():
+            drawn = members if peer.kind == "independent" else [groups.astype(np.int8)]
+            np.testing.assert_allclose(peer.statistic(*drawn, axis=-1), of_b(groups, axis=-1), rtol=1e-4)
+        for peer in self.mode_a_peers.values():
+            drawn_codes = codes.astype(np.int8)
+            np.testing.assert_allclose(peer.statistic(drawn_codes, axis=-1), of_a(codes, axis=-1), rtol=1e-4)
+        check(self.peers, self.mode_b().p_value, self.n)
+        check(self.mode_a_peers, self.mode_a(n_permutations=499).p_value, 499)
 
     def first_answer(self, run: Callable[..., object]) -> float:
         """Seconds until the p-value of `_FIRST` permutations was told."""
@@ -155,26 +189,25 @@ class Round:
         run(n_permutations=2 * _FIRST, progress=progress)
         return told[0]
 
-    def mode_b(self, **more: Any) -> None:
-        permutation.test_groups(self.top, self.one, self.group, self.stratum, **{"n_permutations": self.n, **more})
+    def mode_b(self, **more: Any) -> permutation.NullTest:
+        return permutation.test_groups(
+            self.top, self.one, self.group, self.stratum, **{"n_permutations": self.n, **more}
+        )
 
-    def mode_a(self, **more: Any) -> None:
-        permutation.test_catalog_queries(self.catalog, self.tone, k=100, **{"n_permutations": self.n, **more})
+    def mode_a(self, **more: Any) -> permutation.NullTest:
+        return permutation.test_catalog_queries(self.catalog, self.tone, k=100, **{"n_permutations": self.n, **more})
 
     def measure(self) -> dict[str, float]:
         """One round, everybody in turn."""
         codes, tenth = self.graph.codes, max(self.n // 10, 1)
-        sizes: Any = self.settings["scipy_permutations"]
         return {
             "ours": seconds(self.mode_b),
-            "scipy": of_scipy(self.group, self.kernel_b, sizes["mode_b"], self.n, 100),
             "shuffles": seconds(lambda: shuffles(self.group, self.n, 200)),
             "mode_a": seconds(self.mode_a),
-            "mode_a_scipy": of_scipy(codes, self.kernel_a, sizes["mode_a"], self.n, 20),
-            "mode_a_scipy_csr": of_scipy(codes, self.kernel_csr, sizes["mode_a_csr"], self.n, 4),
             "mode_a_shuffles": seconds(lambda: shuffles(codes, tenth, 20)) * self.n / tenth,
             "first_answer": self.first_answer(self.mode_b),
             "mode_a_first_answer": self.first_answer(self.mode_a),
+            **{name: of_scipy(peer, self.n) for name, peer in self._scipy().items()},
         }
 
 
@@ -183,14 +216,23 @@ def main() -> None:
     round_ = Round(quick=is_quick())
     rounds = [round_.measure() for _ in range(int(option("--rounds", "1" if is_quick() else "5")))]
     times = {name: [one[name] for one in rounds] for name in rounds[0]}
+
+    def fastest(names: Iterable[str]) -> str:
+        return min(names, key=lambda name: statistics.median(times[name]))
+
+    peer = fastest(f"scipy_{name}" for name in round_.peers)
+    mode_a_peer = fastest(f"mode_a_scipy_{name}" for name in round_.mode_a_peers)
     ratios = {
-        "ours_vs_scipy": ratio(times["scipy"], times["ours"]),
+        "ours_vs_scipy": ratio(times[peer], times["ours"]),
+        "ours_vs_scipy_given_our_kernel": ratio(times["scipy_given_our_kernel"], times["ours"]),
         "ours_vs_shuffle_limit": ratio(times["ours"], times["shuffles"]),
-        "mode_a_vs_scipy": ratio(times["mode_a_scipy"], times["mode_a"]),
-        "mode_a_vs_scipy_csr": ratio(times["mode_a_scipy_csr"], times["mode_a"]),
+        "mode_a_vs_scipy": ratio(times[mode_a_peer], times["mode_a"]),
+        "mode_a_vs_scipy_sparse": ratio(times["mode_a_scipy_sparse_product"], times["mode_a"]),
+        "mode_a_vs_scipy_given_our_kernel": ratio(times["mode_a_scipy_given_our_kernel"], times["mode_a"]),
         "mode_a_vs_shuffle_limit": ratio(times["mode_a"], times["mode_a_shuffles"]),
     }
-    report(round_.settings, {name: summary(values, "s") for name, values in times.items()}, ratios)
+    settings = round_.settings | {"fastest_peers": {"mode_b": peer, "mode_a": mode_a_peer}}
+    report(settings, {name: summary(values, "s") for name, values in times.items()}, ratios)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ from auditor.audits.rating.agreement import agree
 from auditor.audits.rating.labels import HumanRating, PeopleScale
 from auditor.case import Case
 from auditor.case.records import GivenRating
-from auditor.report.content import Content, _people, clean, collect
+from auditor.report.blocks import Content, clean
+from auditor.report.content import _people, collect
 from auditor.report.html import html as make_html
 from auditor.report.pdf import pdf as make_pdf
 from auditor.report.people import people_in_run

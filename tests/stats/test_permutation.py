@@ -1,5 +1,6 @@
 import itertools
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
@@ -59,6 +60,21 @@ def test_fast_draws_are_as_uniform_as_plain_shuffles(shares: tuple[float, ...]) 
     together = ((drawn[:, 0] == 0) & (drawn[:, n - 1] == 0)).sum()
     pair = counts[0] * (counts[0] - 1) / (n * (n - 1))
     assert abs(together - rows * pair) < 4 * np.sqrt(rows * pair) + 1
+
+
+@pytest.mark.parametrize("n_labels", [2, 10])
+def test_fast_draws_of_many_units_are_as_uniform(n_labels: int) -> None:
+    """Short keys for two labels, long ones for ten. Bound: exceeded in 1 of 10,000 tries."""
+    n, rows = 20_000, 1_000
+    drawn = LabelShuffler(np.arange(n) * n_labels // n).draw(np.random.default_rng(6), rows)
+    by_place = np.stack([(drawn == label).sum(axis=0) for label in range(n_labels)])
+    expected = rows / n_labels
+    statistic = (np.square(by_place - expected) / expected).sum() * (n - 1) / n
+    assert statistic < stats.chi2.ppf(0.9999, (n - 1) * (n_labels - 1))
+    # Neighbours, whose labels stood together before, hold the same label no more often than others do.
+    same = (drawn[:, 1:] == drawn[:, :-1]).mean()
+    chance = (n / n_labels - 1) / (n - 1)
+    assert abs(same - chance) < 4 * np.sqrt(chance * (1 - chance) / (rows * (n - 1)))
 
 
 def test_draws_that_gave_out_a_label_too_often_are_shuffled_plainly() -> None:
@@ -193,6 +209,75 @@ def test_whoever_listens_can_end_it() -> None:
         null_distribution(shuffler, _evaluate, 9999, seed=0, n_threads=2, on_block=refuse)
     first = null_distribution(shuffler, _evaluate, 9999, seed=0, n_threads=2, on_block=lambda _: False)
     assert 0 < len(first.values) < 9999
+
+
+def _cut_short(n_blocks: int, **asked: Any) -> list[NDArray[np.float64]]:
+    """Finished blocks of a call that was ended after so many."""
+    blocks: list[NDArray[np.float64]] = []
+    null_distribution(**asked, blocks=blocks, on_block=lambda _: len(blocks) < n_blocks)
+    return blocks
+
+
+@pytest.mark.parametrize("n_threads", [1, 3])
+@pytest.mark.parametrize("shuffler", [LabelShuffler(np.arange(3000) % 3), SignFlipper(11)])
+def test_what_was_cut_short_goes_on_and_ends_with_the_same_numbers(
+    shuffler: LabelShuffler | SignFlipper, n_threads: int
+) -> None:
+    """Drawn at random in the one case; in the other all 2,048 arrangements are taken."""
+    computed: list[int] = []
+
+    def evaluate(block: NDArray[np.integer]) -> NDArray[np.float64]:
+        computed.append(len(block))
+        return _evaluate(block)
+
+    asked = {"arrangements": shuffler, "evaluate": evaluate, "n_permutations": 2050, "seed": 3, "n_threads": n_threads}
+    whole = null_distribution(**asked)
+    of_whole = sum(computed)
+    assert of_whole == len(whole.values)
+    for n_blocks in (1, 4):
+        blocks = _cut_short(n_blocks, **asked)
+        known = sum(map(len, blocks))
+        computed.clear()
+        told: list[NDArray[np.float64]] = []
+        resumed = null_distribution(
+            **asked, blocks=blocks, on_block=lambda block, told=told: told.append(block) or True
+        )
+        assert sum(computed) == of_whole - known, "what was known is computed again, or something is left out"
+        assert (resumed.values == whole.values).all()
+        assert (np.concatenate(told) == whole.values).all()
+        assert (np.concatenate(blocks) == whole.values).all()
+
+
+def test_a_sequential_test_that_was_cut_short_stops_where_it_would_have_stopped() -> None:
+    asked = {
+        "arrangements": LabelShuffler(np.arange(3000) % 2),
+        "evaluate": _evaluate,
+        "n_permutations": 9999,
+        "seed": 3,
+    }
+    observed = float(np.quantile(null_distribution(**asked).values, 0.99))
+    whole = Exceedances(observed, sequential=True)
+    null_distribution(**asked, on_block=lambda block: whole.add(block[:, 0]))
+    assert whole.stopped
+    for n_blocks in (1, 5, 100):
+        blocks: list[NDArray[np.float64]] = []
+        first = Exceedances(observed, sequential=True)
+        null_distribution(
+            **asked,
+            blocks=blocks,
+            on_block=lambda block, first=first, n=n_blocks, kept=blocks: first.add(block[:, 0]) and len(kept) < n,
+        )
+        again = Exceedances(observed, sequential=True)
+        null_distribution(**asked, blocks=blocks, on_block=lambda block, again=again: again.add(block[:, 0]))
+        assert again.p() == whole.p()
+
+
+def test_blocks_of_another_call_are_refused() -> None:
+    blocks = _cut_short(
+        2, arrangements=LabelShuffler(np.arange(3000) % 2), evaluate=_evaluate, n_permutations=9999, seed=3
+    )
+    with pytest.raises(ValueError, match="same arguments"):
+        null_distribution(LabelShuffler(np.arange(9000) % 2), _evaluate, 9999, seed=3, blocks=blocks)
 
 
 def test_max_t_of_one_is_its_own_p_and_of_equals_costs_nothing() -> None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Spec",
+    "headline_words",
     "input_roles",
     "methods",
     "model_roles",
@@ -142,6 +143,13 @@ def methods(findings: "ParityFindings") -> list[tuple[str, str]]:
     from auditor.audits.parity.method_text import methods as describe
 
     return describe(findings)
+
+
+def headline_words(findings: "ParityFindings") -> list[tuple[str, str]]:
+    """The headline in words and with units."""
+    from auditor.audits.parity.headline import headline_words as tell
+
+    return tell(findings)
 
 
 def over_time(runs: Sequence[FinishedRun], theme: str) -> FollowedOverTime:

@@ -9,11 +9,11 @@ from auditor.audits.findings import Caution
 from auditor.audits.parity.annotation import UNSURE, Annotations, consensus, from_rows
 from auditor.audits.parity.annotation_file import as_it_was
 from auditor.audits.parity.checks import filled
-from auditor.audits.parity.columnar import Column, Problems, Table
 from auditor.audits.parity.data import MISSING, Attribute, Scale, ScaleKind
 from auditor.audits.parity.scales import meaning
 from auditor.audits.parity.spec import ParitySpec
 from auditor.audits.parity.tones import UNCERTAIN
+from auditor.audits.reading.columnar import Column, Problems, Table
 from auditor.errors import InputError
 
 #: What raters write for "uncertain", beside the word.

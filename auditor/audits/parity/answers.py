@@ -18,10 +18,19 @@ from auditor.audits.parity import verdict as conclusions
 from auditor.audits.parity.contrasts import Design
 from auditor.audits.parity.data import MISSING, Attribute, Results, slot_weights
 from auditor.audits.parity.descriptive import describe
-from auditor.audits.parity.effects import effects_groups, effects_target
-from auditor.audits.parity.estimates import Effect
-from auditor.audits.parity.findings import Concentration, EffectInfo, Excluded, Mode, NullTestInfo, PowerInfo
+from auditor.audits.parity.effects import effects_groups, effects_target, shapes_groups
+from auditor.audits.parity.estimates import DISTANCE, Effect
+from auditor.audits.parity.findings import (
+    Concentration,
+    EffectInfo,
+    Excluded,
+    Mode,
+    NullTestInfo,
+    PowerInfo,
+    is_distance,
+)
 from auditor.audits.parity.hypotheses import Tester, of_location
+from auditor.audits.parity.settings import named
 from auditor.audits.parity.spec import ParitySpec
 from auditor.audits.parity.subject import Subject, own_group
 from auditor.errors import InputError
@@ -51,32 +60,40 @@ class Power(BaseModel):
 
 def effects(tester: Tester, subject: Subject) -> list[EffectInfo]:
     """Effects of one hypothesis with intervals; the first one is what its verdict is about."""
-    spec, asked = tester.spec, subject.lists
+    found = (
+        _of_target(tester, subject)
+        if tester.mode in ("C1", "C2")
+        else effects_groups(*_groups(subject), **_how(tester))
+    )
+    of = {"attribute": subject.attribute.name, "k": subject.lists.k}
+    return [EffectInfo.model_validate({**of, **dataclasses.asdict(effect)}) for effect in found]
+
+
+def distances(tester: Tester, subject: Subject) -> list[Effect]:
+    """How far distributions lie apart in the unit of the margin, with upper limits; none between names."""
     if tester.mode in ("A", "B"):
-        found = effects_groups(
-            asked,
-            subject.attribute,
-            subject.group,
-            subject.group_names,
-            subject.stratum,
-            confidence=spec.confidence,
-            seed=tester.seed,
-            two_way=tester.results,
-        )
-    else:
-        found = effects_target(
-            asked,
-            subject.attribute,
-            subject.target,
-            subject.target_mean,
-            confidence=spec.confidence,
-            seed=tester.seed,
-            two_way=tester.results,
-        )
-    return [
-        EffectInfo.model_validate({"attribute": subject.attribute.name, "k": asked.k, **dataclasses.asdict(effect)})
-        for effect in found
-    ]
+        return shapes_groups(*_groups(subject), **_how(tester))
+    return [one for one in _of_target(tester, subject, primary_only=True) if one.name == DISTANCE]
+
+
+def _groups(subject: Subject) -> tuple[Any, ...]:
+    return subject.lists, subject.attribute, subject.group, subject.group_names, subject.stratum
+
+
+def _of_target(tester: Tester, subject: Subject, *, primary_only: bool = False) -> list[Effect]:
+    return effects_target(
+        subject.lists,
+        subject.attribute,
+        subject.target,
+        subject.target_mean,
+        target_cumulative=subject.target_cumulative,
+        primary_only=primary_only,
+        **_how(tester),
+    )
+
+
+def _how(tester: Tester) -> dict[str, Any]:
+    return {"confidence": tester.spec.confidence, "seed": tester.seed, "two_way": tester.results}
 
 
 def verdict(
@@ -95,6 +112,7 @@ def verdict(
         power=spec.power_target,
         differences=[_effect(one) for one in differences(effects)],
         uncompared=_uncompared(tester, subject, effects),
+        distances=[_effect(one) for one in effects if is_distance(one, effects[0])],
         shape=_shape(subject, test, omnibus),
         least_p=test.least_p,
     )
@@ -295,8 +313,13 @@ def _strata(tester: Tester, subject: Subject) -> list[Caution]:
     spec, mode = tester.spec, tester.mode
     declared = ", ".join(spec.strata or [name for field, name in spec.mapping.items() if field == "stratum"])
     if declared and n_strata(tester.results, subject, mode) == 1:
-        which = {"C2": "a query is compared with its own target", "B": "all queries are in one stratum"}
-        why = which.get(mode, "it is items that are shuffled, and all items are in one stratum")
+        items = "it is items that are shuffled, and all items are in one stratum"
+        why = {
+            "A": f"{items}; neither the test nor the effect is stratified",
+            "B": "all queries are in one stratum",
+            "C1": items,
+            "C2": "a query is compared with its own target",
+        }[mode]
         message = f"The strata by {declared} do nothing in mode {mode}: {why}."
         told.append(Caution(code="strata-unused", message=message, count=1))
     if mode in ("A", "B"):
@@ -362,8 +385,6 @@ def check_margin(spec: ParitySpec, subject: Subject) -> None:
         return
     points = "percentage point" if spec.margin == 1 else "percentage points"
     raise InputError(
-        f"The margin {spec.margin:g} is beyond every difference of shares or mid-ranks, where 1 is 100 percentage points",
-        column="margin",
-        value=f"{spec.margin:g}",
+        f"{named('margin')}: {spec.margin:g} is beyond every difference of shares or mid-ranks, where 1 is 100 percentage points",
         fix=f"Write {spec.margin / 100:g} for {spec.margin:g} {points}.",
     )

@@ -6,17 +6,19 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
 from auditor.audits import InputFile, Picture
 from auditor.audits.memory import MemoryContext
+from auditor.audits.parity import settings as naming
 from auditor.audits.parity.findings import EffectInfo, ParityFindings
-from auditor.audits.parity.spec import ParitySpec
 from auditor.errors import InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from matplotlib.figure import Figure
+
+
+#: How the value of a setting is written, where a message names one.
+_FORMS = {"mapping": "mapping={field: column}"}
 
 
 @dataclass(frozen=True)
@@ -129,17 +131,15 @@ def parity_test(
         "shares": shares,
         "annotations": annotations,
     }
-    try:
-        spec = ParitySpec.model_validate(settings)
-    except ValidationError as error:
-        first = error.errors()[0]
-        column = str(first["loc"][0]) if first["loc"] else None
-        raise InputError(first["msg"], column=column, value=first["input"]) from None
+    spec = naming.checked(settings, str)
     context = MemoryContext(seed=seed)
-    with TemporaryDirectory(prefix="auditor-") as folder:
-        files = {role: _file(role, table, Path(folder)) for role, table in given.items() if table is not None}
-        results, judged = read(files, spec), said(files, spec)
-    findings = carry_out(spec, results, context, judged)
+    try:
+        with TemporaryDirectory(prefix="auditor-") as folder:
+            files = {role: _file(role, table, Path(folder)) for role, table in given.items() if table is not None}
+            results, judged = read(files, spec), said(files, spec)
+        findings = carry_out(spec, results, context, judged)
+    except InputError as error:
+        raise naming.told(error, lambda field: _FORMS.get(field, field)) from None
     return ParityResult(findings, context.tables, context)
 
 
@@ -149,7 +149,7 @@ def _file(role: str, given: Any, folder: Path) -> InputFile:
 
     path = folder / f"{role}.parquet"
     pq.write_table(_table(role, given), path)
-    return InputFile(path, path.name, "")
+    return InputFile(path, role, "")
 
 
 def _table(role: str, given: Any) -> "pa.Table":

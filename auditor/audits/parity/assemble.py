@@ -12,12 +12,13 @@ from auditor.audits.findings import Caution
 from auditor.audits.parity import shares
 from auditor.audits.parity.attributes import attribute_of, scale_hint
 from auditor.audits.parity.checks import Slots, filled, one_row_each, slots_of
-from auditor.audits.parity.columnar import Column, Problems, Table
-from auditor.audits.parity.columns import ambiguous, asked, attribute_column, attribute_names, match, missing
+from auditor.audits.parity.columns import ambiguous, asked, attribute_column, attribute_names, missing
 from auditor.audits.parity.data import MISSING, Attribute, Results
 from auditor.audits.parity.groups import ALL, Groups, Keyed, groups_of, no_groups, strata_of
 from auditor.audits.parity.image_column import images_in, images_of
 from auditor.audits.parity.spec import ParitySpec
+from auditor.audits.reading.columnar import Column, Problems, Table
+from auditor.audits.reading.names import match
 from auditor.errors import InputError
 
 
@@ -186,7 +187,8 @@ class Assembly:
                 return groups
         wanted = asked(self._spec, "query_group")
         if wanted or self._spec.mode == "B":
-            problems.add(missing(self._loaded["results"].table, wanted or "query_group", "query_group"))
+            tables = [self._loaded[role].table for role in ("queries", "results") if role in self._loaded]
+            problems.add(missing(tables, wanted or "query_group", "query_group"))
         return no_groups(len(self.query_ids))
 
     def _check_two(self, groups: Groups, table: Table, name: str, problems: Problems) -> None:
@@ -269,7 +271,9 @@ class Assembly:
         error = (
             None if name else next((error for table in tables if (error := ambiguous(table, "attribute", ()))), None)
         )
-        self._problems.add(error or missing(tables[0], name or "attribute", "attribute"))
+        setting = "attribute" if is_primary else "more_attributes"
+        also = "" if self._catalog is not None else " here or in a catalog, a table with a row for each item"
+        self._problems.add(error or missing(tables, name or "attribute", "attribute", setting=setting, also=also))
         return None
 
     def _annotated(self, name: str) -> Attribute | None:

@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.audits.findings import Caution
-from auditor.audits.parity.columnar import Column, Problems, Table, constant
 from auditor.audits.parity.data import MISSING, Attribute
-from auditor.audits.parity.scales import WHOLE, Meaning, fits, kind_of, meaning
+from auditor.audits.parity.scales import WHOLE, Meaning, Mixture, fits, kind_of, meaning
 from auditor.audits.parity.spec import ParitySpec
-from auditor.errors import InputError
+from auditor.audits.reading.columnar import Column, Problems, Table, constant
+from auditor.errors import InputError, printable
 
 
 def attribute_of(
@@ -51,8 +51,8 @@ def attribute_of(
     same = np.append(same, np.int32(MISSING))  # the code of an empty cell is -1
     of_item, bad = constant(item, n_items, same[column.codes])
     _name_contradictions(table, name, column, item, bad, problems)
-    cautions.extend(_cautions(name, column, means, item))
     there = of_item != MISSING
+    cautions.extend(_cautions(name, column, means, item, there))
     if means.value is None:
         return Attribute(name, means.scale, of_item.astype(np.int16))
     from auditor.audits.parity.colour import ita_level
@@ -64,6 +64,8 @@ def attribute_of(
 
 def name_wrong(table: Table, name: str, column: Column, means: Meaning, problems: Problems) -> None:
     """Add the place of every cell that means nothing."""
+    if means.mixture is not None:
+        problems.add(_mixture_at(table, name, column, means.mixture))
     if not means.wrong:
         return
     wrong = np.zeros(len(column.values) + 1, np.bool_)
@@ -92,6 +94,26 @@ def name_wrong(table: Table, name: str, column: Column, means: Meaning, problems
     problems.add_rows(rows, bad)
 
 
+def _mixture_at(table: Table, name: str, column: Column, mixture: Mixture) -> InputError:
+    """The problem that spellings are of different scales, with the first row of each; it stands at the rarest one."""
+    told, places = [], []
+    for words, texts in mixture.parts.items():
+        rows = np.flatnonzero(np.isin(column.codes, texts))
+        told.append(
+            f"{words} such as {printable(column.text(int(rows[0])), 40)} in row {table.row(int(rows[0]))} (rows: {len(rows):,})"
+        )
+        places.append((len(rows), -int(rows[0])))
+    row = -min(places)[1]
+    return InputError(
+        f"{mixture.problem}: {'; '.join(told)}",
+        file=table.file,
+        row=table.row(row),
+        column=name,
+        value=column.text(row),
+        fix=mixture.fix,
+    )
+
+
 def _name_contradictions(
     table: Table, name: str, column: Column, item: NDArray[np.int32], bad: NDArray[np.int64], problems: Problems
 ) -> None:
@@ -114,19 +136,34 @@ def _name_contradictions(
     )
 
 
-def _cautions(name: str, column: Column, means: Meaning, item: NDArray[np.int32]) -> list[Caution]:
+def _cautions(
+    name: str, column: Column, means: Meaning, item: NDArray[np.int32], there: NDArray[np.bool_]
+) -> list[Caution]:
+    """What was decided about an attribute's cells; `there` says which items have a value."""
     found = [Caution(code="scale", message=f"{name}: {note}") for note in means.notes]
+    known = there[item] & (item != MISSING)
 
     def items(mask: NDArray[np.bool_]) -> int:
+        return len(np.unique(item[np.append(mask, False)[column.codes] & (item != MISSING) & ~known]))
+
+    def coloured(mask: NDArray[np.bool_]) -> int:
         return len(np.unique(item[np.append(mask, False)[column.codes] & (item != MISSING)]))
 
+    no_value = np.append(means.uncertain | means.sentinel, True)[column.codes]  # the code of an empty cell is -1
+    if n := int(np.count_nonzero(no_value & known)):
+        n_items = len(np.unique(item[no_value & known]))
+        message = (
+            f"{name}: rows that are blank, uncertain or declared to mean missing, whose item has a value in another row: "
+            f"{n:,} (items: {n_items:,}). The item's value was taken for them."
+        )
+        found.append(Caution(code="labels-filled", message=message, count=n))
     if n := items(means.uncertain):
         message = f"{name}: items marked uncertain: {n:,}; they count as without a value."
         found.append(Caution(code="uncertain", message=message, count=n))
     if n := items(means.sentinel):
         message = f"{name}: items with a value that was declared to mean missing: {n:,}."
         found.append(Caution(code="sentinels", message=message, count=n))
-    if means.lab is not None and (n := items(np.nan_to_num(means.lab[:, 2], nan=1.0) <= 0)):
+    if means.lab is not None and (n := coloured(np.nan_to_num(means.lab[:, 2], nan=1.0) <= 0)):
         message = (
             f"{name}: items whose colour has b* of 0 or below (grey or bluish), where ITA means little for skin: {n:,}."
         )

@@ -1,8 +1,8 @@
 """Carry out a parity run: read, test, estimate, ask how far the answer holds, and write it all down.
 
 The order is that of the answer: a first p-value within a second from the closed form, then the permutation test of the
-declared hypothesis, then everything else. Each part is flushed when it is done (see `auditor.audits.parity.stages`), so
-that an interrupted run goes on from there and ends with the same bytes.
+declared hypothesis, then everything else. Each part is flushed when it is done (see `auditor.audits.stages`),
+and of a test each block of permutations, so that an interrupted run goes on from there and ends with the same bytes.
 """
 
 from collections.abc import Mapping
@@ -13,22 +13,25 @@ from pydantic import BaseModel, ConfigDict
 
 from auditor.audits import Context, InputFile
 from auditor.audits.findings import Provenance, TableInfo, Verdict
-from auditor.audits.parity import answers, output, tables
+from auditor.audits.parity import answers, cells, output, tables
 from auditor.audits.parity import findings as made
 from auditor.audits.parity import inputs as files
 from auditor.audits.parity.annotation import Annotations
 from auditor.audits.parity.data import Results, without_self
 from auditor.audits.parity.findings import EffectInfo, NullTestInfo, ParityFindings, ScaleInfo
+from auditor.audits.parity.headline import UNITS
 from auditor.audits.parity.hypotheses import Hypothesis, Tester, told
+from auditor.audits.parity.null_blocks import NullBlocks
 from auditor.audits.parity.null_test import SoFar
 from auditor.audits.parity.raters import rater_agreement, said
 from auditor.audits.parity.reservations import reservations
 from auditor.audits.parity.robustness import analyse
 from auditor.audits.parity.spec import ParitySpec
-from auditor.audits.parity.stages import Sharpening, Stages, stop_if_asked
+from auditor.audits.parity.stages import Sharpening
 from auditor.audits.parity.subject import Subject, resolve, subject
 from auditor.audits.parity.tones import scale_of
 from auditor.audits.parity.verdict import Answer
+from auditor.audits.stages import Stages, stop_if_asked
 
 
 class _Primary(BaseModel):
@@ -96,10 +99,11 @@ def carry_out(
 
 def _answered(tester: Tester, primary: Subject, context: Context, annotations: Annotations | None) -> _Answered:
     """Ask everything, in the order in which a person wants to know it."""
-    spec, stages = tester.spec, Stages(context)
-    test = stages.once("primary", _Primary, lambda: _tested(tester, primary, context))
-    omnibus = stages.once("omnibus", NullTestInfo | None, lambda: _omnibus(tester, primary, test.info, context))
-    further, further_tests = _secondary(tester, stages, context)
+    spec, stages, blocks = tester.spec, Stages(context), NullBlocks(context)
+    test = stages.once("primary", _Primary, lambda: _tested(tester, primary, context, blocks))
+    omnibus = stages.once("omnibus", NullTestInfo | None, lambda: _omnibus(tester, primary, test.info, context, blocks))
+    further, further_tests = _secondary(tester, stages, context, blocks)
+    blocks.remove()
     context.progress(0, None, "Estimating effects")
     effects = stages.once("effects", list[EffectInfo], lambda: answers.effects(tester, primary))
     more_effects = stages.once(
@@ -129,12 +133,14 @@ def _subject(tester: Tester, hypothesis: Hypothesis) -> Subject:
     return subject(tester.spec, tester.results, tester.mode, attribute, hypothesis.k)
 
 
-def _tested(tester: Tester, primary: Subject, context: Context) -> _Primary:
-    test = tester.test(primary, Sharpening(context, "Shuffling"), tester.declared())
+def _tested(tester: Tester, primary: Subject, context: Context, blocks: NullBlocks) -> _Primary:
+    test = tester.test(primary, Sharpening(context, "Shuffling"), tester.declared(), blocks.of("primary"))
     return _Primary(info=told(tester.primary(), test, "primary", None), null=tuple(test.null.tolist()))
 
 
-def _omnibus(tester: Tester, primary: Subject, test: NullTestInfo, context: Context) -> NullTestInfo | None:
+def _omnibus(
+    tester: Tester, primary: Subject, test: NullTestInfo, context: Context, blocks: NullBlocks
+) -> NullTestInfo | None:
     """Whether distributions differ in any way, where the primary statistic looks at where they lie only."""
     statistic = tester.omnibus(primary, test.statistic_name)
     if statistic is None:
@@ -144,15 +150,19 @@ def _omnibus(tester: Tester, primary: Subject, test: NullTestInfo, context: Cont
         stop_if_asked(context)
         context.progress(so_far.done, so_far.total, "Shuffling for differences in shape")
 
-    return told(tester.primary(), tester.test(primary, tell, statistic), "omnibus", None)
+    found = tester.test(primary, tell, statistic, blocks.of("omnibus"))
+    return told(tester.primary(), found, "omnibus", None)
 
 
-def _secondary(tester: Tester, stages: Stages, context: Context) -> tuple[list[Subject], list[NullTestInfo]]:
+def _secondary(
+    tester: Tester, stages: Stages, context: Context, blocks: NullBlocks
+) -> tuple[list[Subject], list[NullTestInfo]]:
     hypotheses = tester.secondary()
     subjects = [_subject(tester, hypothesis) for hypothesis in hypotheses]
 
     def test() -> list[NullTestInfo]:
-        return tester.test_family(hypotheses, subjects, Sharpening(context, "Shuffling for further hypotheses"))
+        progress = Sharpening(context, "Shuffling for further hypotheses")
+        return tester.test_family(hypotheses, subjects, progress, blocks.of)
 
     return subjects, stages.once("secondary", list[NullTestInfo], test) if hypotheses else []
 
@@ -161,20 +171,24 @@ def _tables(tester: Tester, primary: Subject, found: _Answered, context: Context
     spec, results = tester.spec, tester.results
     of_queries = output.score(primary, found.effects[0].level)
     levels = primary.attribute.scale.levels
+    descriptive = answers.descriptive(tester, primary)
     rows = {
         "tests": [info.model_dump() for info in _tests(found)],
         "effects": [effect.model_dump() for effect in found.effects],
-        "cells": output.cell_rows(results, primary, tester.mode, confidence=spec.confidence),
+        "cells": cells.cell_rows(results, primary, tester.mode, confidence=spec.confidence),
         "null": output.null_rows(np.array(found.test.null)),
         "rank_profile": output.profile_rows(results, primary, confidence=spec.confidence),
         "ita": output.tone_rows(results, primary, seed=context.seed),
-        "power": found.power.rows,
+        "power": output.power_rows(found.power.rows),
         "sensitivity": [row.model_dump() for row in found.sensitivity],
-        "descriptive": answers.descriptive(tester, primary),
+        "ranking": output.ranking_rows(descriptive),
+        "descriptive": descriptive,
         "slots": output.slot_rows(results, primary, of_queries.deviation),
     }
-    saved = [tables.save(context, name, of_table) for name, of_table in rows.items()]
-    columns = tables.query_columns(levels, of_queries.unit, has_target=primary.target is not None)
+    units = {"sensitivity": {"effect": UNITS.get(found.effects[0].unit, "")}}
+    saved = [tables.save(context, name, of_table, units.get(name)) for name, of_table in rows.items()]
+    has_target = primary.target is not None
+    columns = tables.query_columns(levels, of_queries.what, of_queries.unit, has_target=has_target)
     queries = output.query_rows(results, primary, of_queries)
     return [*saved, tables.save_as(context, "queries", "Queries", columns, queries)]
 
@@ -254,6 +268,7 @@ def _findings(
         power=found.power.info,
         sensitivity=found.sensitivity,
         raters=found.raters,
+        pictures=spec.pictures,
         system=spec.system,
         sampling_window=spec.sampling_window,
         annotation_protocol=spec.annotation_protocol,

@@ -8,7 +8,7 @@ import numpy as np
 
 from auditor.audits import InputFile
 from auditor.audits.parity import answers, inputs
-from auditor.audits.parity.data import without_self
+from auditor.audits.parity.data import Results, without_self
 from auditor.audits.parity.findings import Mode
 from auditor.audits.parity.hypotheses import Tester
 from auditor.audits.parity.robustness import usual_permutations
@@ -69,13 +69,8 @@ def check(files: Mapping[str, InputFile], spec: ParitySpec) -> Checked:
         If the run would be refused.
     """
     begun = time.perf_counter()
-    results = inputs.read(files, spec)
+    results, mode, primary = declared(files, spec)
     read_seconds = time.perf_counter() - begun
-    mode, _ = resolve(spec, results)
-    results = without_self(results) if mode == "A" else results
-    primary = subject(spec, results, mode, next(iter(results.attributes.values())), spec.k)
-    answers.check_levels(primary.attribute, results)
-    answers.check_margin(spec, primary)
     asked = Tester(spec, results, mode, seed=0)
     _time(asked, primary, _WARM)
     tried = _time(asked, primary, _TRIED)
@@ -97,11 +92,28 @@ def check(files: Mapping[str, InputFile], spec: ParitySpec) -> Checked:
     )
 
 
+def declared(files: Mapping[str, InputFile], spec: ParitySpec) -> tuple[Results, Mode, Subject]:
+    """What the declared hypothesis is about: results, mode, and the lists that are compared.
+
+    Raises
+    ------
+    InputError
+        If the run would be refused.
+    """
+    results = inputs.read(files, spec)
+    mode, _ = resolve(spec, results)
+    results = without_self(results) if mode == "A" else results
+    primary = subject(spec, results, mode, next(iter(results.attributes.values())), spec.k)
+    answers.check_levels(primary.attribute, results)
+    answers.check_margin(spec, primary)
+    return results, mode, primary
+
+
 def _time(asked: Tester, primary: Subject, n_permutations: int) -> float:
     """Seconds for some relabellings."""
     fewer = asked.spec.model_copy(update={"permutations": n_permutations, "sequential": False})
     begun = time.perf_counter()
-    replace(asked, spec=fewer).test(primary, None, asked.declared())
+    replace(asked, spec=fewer).test(primary, None, asked.declared(), None)
     return time.perf_counter() - begun
 
 

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.audits.findings import Caution
-from auditor.audits.parity.columnar import Column, Problems, Table
 from auditor.audits.parity.data import MISSING
+from auditor.audits.parity.settings import named
 from auditor.audits.parity.spec import ParitySpec
+from auditor.audits.reading.columnar import Column, Problems, Table
 from auditor.errors import InputError
 
 _LARGEST_RANK = 2**31 - 2
@@ -183,7 +184,7 @@ def _no_sentinels(
                 row=table.row(row),
                 column=column,
                 value="-1",
-                fix="If it does, add -1 to Values that mean missing (sentinels); else give the item another id.",
+                fix=f"If it does, add -1 to {named('sentinels')}; else give the item another id.",
             ),
         )
     return ~there

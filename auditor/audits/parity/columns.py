@@ -5,8 +5,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from auditor.audits.parity.columnar import Column, Problems, Table
 from auditor.audits.parity.data import MISSING
+from auditor.audits.parity.settings import named
+from auditor.audits.parity.spec import MAPPED
+from auditor.audits.reading.columnar import Column, Problems, Table
+from auditor.audits.reading.names import candidates, did_you_mean, match
 from auditor.errors import InputError, printable
 
 if TYPE_CHECKING:
@@ -78,14 +81,6 @@ _COLOUR_PARTS = {
 _ID_FIELDS = ("query_id", "item_id")
 
 
-def match(names: tuple[str, ...], column: str) -> str | None:
-    """The column of this name: as it is written, else the only one that differs in case or blanks."""
-    if column in names:
-        return column
-    same = [name for name in names if name.strip().lower() == column.strip().lower()]
-    return same[0] if len(same) == 1 else None
-
-
 def asked(spec: "ParitySpec", field: str) -> str:
     """Column that the person named for a field; empty if none."""
     own = {"attribute": spec.attribute, "query_group": spec.query_group}.get(field, "")
@@ -110,27 +105,20 @@ def fields_of(role: str, table_names: tuple[str, ...], own: Mapping[str, str], s
     return found
 
 
-def _candidates(names: tuple[str, ...], field: str, taken: set[str]) -> list[str]:
-    """Columns with a usual name of a field; only the field's own name if it is there."""
-    usual = USUAL_NAMES[field]
-    lower = {name: name.strip().lower().replace(" ", "_").replace("-", "_") for name in names if name not in taken}
-    own = [name for name, plain in lower.items() if plain == usual[0]]
-    return own or [name for name, plain in lower.items() if plain in usual]
-
-
 def _usual(names: tuple[str, ...], field: str, taken: set[str]) -> str | None:
-    candidates = _candidates(names, field, taken)
-    return candidates[0] if len(candidates) == 1 else None
+    found = candidates(names, USUAL_NAMES[field], taken)
+    return found[0] if len(found) == 1 else None
 
 
 def ambiguous(table: Table, field: str, taken: Collection[str]) -> InputError | None:
     """The problem that several columns could be a field; None if at most one could."""
-    candidates = _candidates(table.names, field, set(taken))
-    if len(candidates) < 2:
+    found = candidates(table.names, USUAL_NAMES[field], set(taken))
+    if len(found) < 2:
         return None
-    listed = ", ".join(printable(name, 40) for name in candidates)
-    fix = f"Map one of {listed} to {field}."
-    return InputError(f"Several columns could be {field}", file=table.file, column=candidates[0], fix=fix)
+    listed = ", ".join(printable(name, 40) for name in found)
+    which = f"Name one of them in {_setting(field)}" if _setting(field) else "Rename all but one of them"
+    fix = f"{which}: {listed}."
+    return InputError(f"Several columns could be {field}", file=table.file, column=found[0], fix=fix)
 
 
 def problems_of(
@@ -158,13 +146,14 @@ def problems_of(
             problems.add(error)
         elif field in NEEDED[role] or is_asked:
             problems.add(missing(table, asked(spec, field) or field, field))
-    if role == "results" and "rank" not in used and "score" not in used:
+    is_named = asked(spec, "rank") or asked(spec, "score")
+    if role == "results" and "rank" not in used and "score" not in used and not is_named:
         problems.add(
             InputError(
                 "There is no column with ranks, and none with scores to make them from",
                 file=table.file,
                 column="rank",
-                fix=f"Add one, or map rank or score. The file has: {table.listed()}.",
+                fix=f"Add one, or name it in {_setting('rank')}. The file has: {table.listed()}.",
             )
         )
 
@@ -174,13 +163,41 @@ def mapped_nowhere(tables: Sequence[Table], spec: "ParitySpec", problems: Proble
     for field in _ID_FIELDS:
         column = asked(spec, field)
         if column and not any(match(table.names, column) for table in tables):
-            problems.add(missing(tables[0], column, field))
+            problems.add(missing(tables, column, field))
 
 
-def missing(table: Table, column: str, field: str) -> InputError:
-    """A column that is not there."""
-    fix = f"Add it, or map {field} to another column. The file has: {table.listed()}."
-    return InputError(f"The column for {field} is missing", file=table.file, column=column, fix=fix)
+def missing(
+    tables: Table | Sequence[Table], column: str, field: str, *, setting: str = "", also: str = ""
+) -> InputError:
+    """A column that is in none of the files where it could stand.
+
+    Parameters
+    ----------
+    tables : Table or sequence of Table
+        The files, the one where it is looked for first at the front.
+    setting : str, optional
+        Setting that names the column, where it is not the field's own.
+    also : str, optional
+        Another way out, as the end of "Add it".
+    """
+    files = [tables] if isinstance(tables, Table) else list(tables)
+    if len(files) == 1:
+        problem, listed = f"The column for {field} is missing", f"The file has: {files[0].listed()}."
+    else:
+        problem = f"The column for {field} is in none of the files"
+        listed = " ".join(f"{table.file} has: {table.listed()}." for table in files)
+    names = [name for table in files for name in table.names]
+    own = named(setting) if setting else _setting(field)
+    other = f", or name another column in {own}" if own else ""
+    fix = f"Add it{also}{other}. {listed}{did_you_mean(column, names)}"
+    return InputError(problem, file=files[0].file, column=column, fix=fix)
+
+
+def _setting(field: str) -> str:
+    """The setting that says which column a field is; empty where none does."""
+    own = {"strata": "strata", "value": "attribute", "attribute": "attribute", "query_group": "query_group"}
+    name = own.get(field, "mapping" if field in MAPPED else "")
+    return named(name) if name else ""
 
 
 def to_read(role: str, names: tuple[str, ...], spec: "ParitySpec") -> set[str]:

@@ -71,8 +71,9 @@ class Design:
         leverage = 1 / self._n_of_stratum[self._stratum] + np.einsum(
             "ng,gh,nh->n", self._centred, self._inverse, self._centred
         )
-        # A query that is alone in its group and stratum is fitted exactly: its error is 0, whatever it is divided by.
-        self.scale = 1 / np.sqrt(np.clip(1 - leverage, _TINY, None))
+        # A query that is fitted exactly, such as one alone in its stratum, has no error that could be scaled.
+        left = 1 - leverage
+        self.scale = np.where(left > _TINY, 1 / np.sqrt(np.clip(left, _TINY, None)), 0.0)
 
     def difference(self, a: int, b: int) -> NDArray[np.float64] | None:
         """Weights of the difference between two groups, shape (n,); None if no strata connect them."""
@@ -139,12 +140,21 @@ def influence(contrast: Contrast, lists: Lists, design: Design) -> NDArray[np.fl
     Scaled so that the sum of squares is the HC2 variance of the effect [1].
     """
     y = numbers(contrast, lists)
-    parts = contrast.weights * (y - design.fitted(y[:, None])[:, 0])
+    influences: NDArray[np.float64] = contrast.weights * design.scale * (y - design.fitted(y[:, None])[:, 0])
     if contrast.moving is not None and contrast.movers is not None:
         moved = lists.shares @ contrast.moving
-        parts = parts + contrast.movers * (moved - moved[contrast.movers].mean()) / contrast.movers.sum()
-    influences: NDArray[np.float64] = parts * design.scale
+        influences = influences + mover_weights(contrast.movers) * (moved - moved[contrast.movers].mean())
     return influences
+
+
+def mover_weights(movers: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Weight of each query in the mean over some queries, scaled as HC2 scales it: the mean is a fit of its own.
+
+    It has nothing to do with strata: a query that is alone in its stratum moves the mid-ranks like any other.
+    """
+    n = int(np.count_nonzero(movers))
+    weights: NDArray[np.float64] = movers / np.sqrt(n * max(n - 1, 1))
+    return weights
 
 
 @dataclass(frozen=True)
@@ -219,10 +229,10 @@ def item_variance(contrast: Contrast, lists: Lists, design: Design, slots: Slots
     else:
         scores = np.broadcast_to(contrast.scores, lists.shares.shape)
         seen = scores[slots.row, slots.level]
-    parts = contrast.weights[slots.row] * (seen - fit[slots.row])
+    parts = (contrast.weights * design.scale)[slots.row] * (seen - fit[slots.row])
     if contrast.moving is not None and contrast.movers is not None:
         mean = (lists.shares @ contrast.moving)[contrast.movers].mean()
-        parts = parts + contrast.movers[slots.row] * (contrast.moving[slots.level] - mean) / contrast.movers.sum()
-    parts = parts * slots.weight * design.scale[slots.row]
+        parts = parts + mover_weights(contrast.movers)[slots.row] * (contrast.moving[slots.level] - mean)
+    parts = parts * slots.weight
     by_item = np.bincount(slots.item, weights=parts)
     return float(np.square(by_item).sum() - np.square(parts).sum())

@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.audits.findings import Caution
+from auditor.audits.reading.columnar import MISSING as EMPTY
 
 ScaleKind = Literal["nominal", "ordinal", "ita"]
-#: Level of an item whose attribute is not known.
-MISSING = -1
+#: Level of an item whose attribute is not known: the code of an empty cell.
+MISSING = EMPTY
 #: Cut-offs of the individual typology angle, degrees, and the names of the classes from dark to very light.
 ITA_CUTOFFS = (-30.0, 10.0, 28.0, 41.0, 55.0)
 ITA_CLASSES = ("dark", "brown", "tan", "intermediate", "light", "very light")
@@ -203,11 +204,19 @@ def slot_weights(results: Results, k: int | None, *, rank_aware: bool) -> NDArra
     return np.where(results.rank <= k, weights, 0.0) if k is not None else weights
 
 
-def lists(results: Results, attribute: Attribute, *, k: int | None, rank_aware: bool) -> Lists:
+def lists(
+    results: Results,
+    attribute: Attribute,
+    *,
+    k: int | None,
+    rank_aware: bool,
+    grid_of: NDArray[np.float64] | None = None,
+) -> Lists:
     """Top-K lists of every query for one attribute.
 
     A slot whose item's attribute is missing takes no part; a query without any known slot is left out. What was left
-    out is seen from `size`, `known` and the queries that are not there.
+    out is seen from `size`, `known` and the queries that are not there. On an ITA scale `grid_of` are the degrees that the
+    grid is made from, where lists are compared with others than each other; no slot has more than the largest of them.
     """
     weights = slot_weights(results, k, rank_aware=rank_aware)
     level = attribute.level[results.item]
@@ -222,7 +231,7 @@ def lists(results: Results, attribute: Attribute, *, k: int | None, rank_aware: 
     if attribute.value is not None:
         slot_value = attribute.value[results.item][counted]
         values = np.bincount(query, weights=weight * slot_value, minlength=results.n_queries)[kept] / total[kept]
-        grid = _grid(slot_value)
+        grid = degrees_grid(slot_value if grid_of is None else grid_of)
         cumulative = _cumulative(query, slot_value, weight, grid, results.n_queries)[kept] / total[kept, None]
     return Lists(
         queries=kept,
@@ -240,7 +249,8 @@ def lists(results: Results, attribute: Attribute, *, k: int | None, rank_aware: 
 _GRID_POINTS = 200
 
 
-def _grid(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def degrees_grid(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """At most 200 degrees, ascending: the quantiles of the distinct values, or all of them if there are fewer."""
     distinct = np.unique(values)
     if len(distinct) <= _GRID_POINTS:
         return distinct

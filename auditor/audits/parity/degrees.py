@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.audits.parity.sentinels import HEX, NUMBER, SENTINELS, no_value
+from auditor.audits.parity.settings import named
 from auditor.errors import InputError
 
 _TRIPLE = re.compile(
@@ -48,9 +49,9 @@ def degrees_of(
 def _no_degrees(text: str) -> InputError:
     if HEX.fullmatch(text) and not NUMBER.fullmatch(text):
         return InputError(
-            "The column mixes two scales: this is a colour, but Colour says degrees",
+            f"The column mixes two scales: this is a colour, but {named('colour')} says degrees",
             value=text,
-            fix="Write degrees in every row, or set Colour to hex if all rows are colours.",
+            fix=f"Write degrees in every row, or set {named('colour')} to hex if all rows are colours.",
         )
     if text.casefold() in SENTINELS:
         return no_value(text)
@@ -97,6 +98,6 @@ def ask_about_minus_one(
         wrong[negative[0]] = InputError(
             "This is the only negative angle and may stand for no value",
             value="-1",
-            fix="If it does, add -1 to Values that mean missing (sentinels); if it is an angle, write -1.0.",
+            fix=f"If it does, add -1 to {named('sentinels')}; if it is an angle, write -1.0.",
         )
         degrees[negative[0]] = np.nan

@@ -3,6 +3,11 @@
 A distance is never below zero and is overestimated where there is none: read it with its interval, or beside the primary
 effect.
 
+The Wasserstein-1 distance is in the unit of the primary effect, and never below its absolute value: on a scale in degrees it
+is the area between two distribution functions [1], and a difference of means is that area with its sign. On an ordinal scale
+levels have no distances of their own; there the area is taken over mid-ranks, from -1 to 1, as those of the mid-rank difference
+(ours). A verdict of parity rests on its upper limit, so that distributions may differ in shape by no more than the margin.
+
 References
 ----------
 [1] L. N. Vaserstein, "Markov processes over denumerable products of spaces", Problems of Information Transmission 5 (1969)
@@ -10,67 +15,108 @@ References
 [2] H. Cramer, Mathematical Methods of Statistics (1946), section 21.9.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.audits.parity.contrasts import Pair
-from auditor.audits.parity.estimates import Distance, Sample
+from auditor.audits.parity.contrasts import Pair, mover_weights
+from auditor.audits.parity.estimates import DISTANCE, Distance, Norm, Sample
 
 
-def _half_sum(differences: NDArray[np.float64]) -> NDArray[np.float64]:
-    norms: NDArray[np.float64] = np.abs(differences).sum(axis=-1) / 2
+def _sum(differences: NDArray[np.float64]) -> NDArray[np.float64]:
+    norms: NDArray[np.float64] = np.abs(differences).sum(axis=-1)
     return norms
 
 
-def between_groups(sample: Sample, pair: Pair, names: Sequence[str], widening: float) -> Iterator[Distance]:
-    """Wasserstein-1 (on a scale in degrees) and total variation between the mean distributions of two groups."""
-    a, b, weights = pair
-    lists, design = sample.lists, sample.design
-    sizes = design.compared(pair)
-    n, fewest = sum(sizes), min(sizes)
-    which = f"{names[a]} and {names[b]}"
+def _half_sum(differences: NDArray[np.float64]) -> NDArray[np.float64]:
+    return _sum(differences) / 2
 
-    def parts(y: NDArray[np.float64]) -> NDArray[np.float64]:
-        influences: NDArray[np.float64] = (weights * design.scale)[:, None] * (y - design.fitted(y))
-        return influences
 
+def between_groups(
+    sample: Sample, pair: Pair, names: Sequence[str], widening: float, *, ranked: bool
+) -> Iterator[Distance]:
+    """Wasserstein-1 (where there are degrees, or an order: `ranked`) and total variation between two groups."""
+    shape = wasserstein_between(sample, pair, names, widening, ranked=ranked)
+    if shape is not None:
+        yield shape
+    made = _parts(sample, pair)
+    asked = _Named(sample, pair, names, widening)
+    shares = sample.lists.shares
+    yield asked.distance("total variation", "Total variation", "share", pair[2] @ shares, made(shares), _half_sum, 1.0)
+
+
+def wasserstein_between(
+    sample: Sample, pair: Pair, names: Sequence[str], widening: float, *, ranked: bool
+) -> Distance | None:
+    """Wasserstein-1 between two groups, in degrees or in mid-ranks; None between names."""
+    lists, (a, b, weights) = sample.lists, pair
+    made, asked = _parts(sample, pair), _Named(sample, pair, names, widening)
+    title = "Wasserstein-1 distance"
     if lists.cumulative is not None and lists.grid is not None:
         widths = np.append(np.diff(lists.grid), 0.0)
+        areas, parts = weights @ lists.cumulative * widths, made(lists.cumulative) * widths
+        return asked.distance(DISTANCE, title, "degrees", areas, parts, _sum, None)
+    if not ranked:
+        return None
+    # The widths are steps between mid-ranks, estimated from the results of both groups as those of the effect.
+    both = np.isin(sample.design.group, (a, b))
+    steps = lists.shares[:, :-1] + lists.shares[:, 1:]
+    widths = steps[both].mean(axis=0)
+    apart = np.cumsum(weights @ lists.shares)[:-1]
+    of_widths = mover_weights(both)[:, None] * (steps - widths)
+    parts = np.cumsum(made(lists.shares), axis=1)[:, :-1] * widths + apart * of_widths
+    return asked.distance(DISTANCE, f"{title} of mid-ranks", "mid-rank", apart * widths, parts, _sum, 1.0)
 
-        def area(differences: NDArray[np.float64]) -> NDArray[np.float64]:
-            areas: NDArray[np.float64] = np.abs(differences) @ widths
-            return areas
 
-        yield Distance(
-            "Wasserstein-1",
-            f"Wasserstein-1 distance: {which}",
-            "degrees",
-            names[a],
-            names[b],
-            float(area(weights @ lists.cumulative)),
-            parts(lists.cumulative),
-            area,
-            None,
-            n,
-            fewest,
-            widening,
+def _parts(sample: Sample, pair: Pair) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    """From numbers of the queries, (n, m), to the influence of each query on the difference of their means."""
+    scaled = (pair[2] * sample.design.scale)[:, None]
+
+    def influence(y: NDArray[np.float64]) -> NDArray[np.float64]:
+        influences: NDArray[np.float64] = scaled * (y - sample.design.fitted(y))
+        return influences
+
+    return influence
+
+
+@dataclass(frozen=True)
+class _Named:
+    """Two groups, for whatever distances between them."""
+
+    sample: Sample
+    pair: Pair
+    names: Sequence[str]
+    widening: float
+
+    def distance(
+        self,
+        name: str,
+        title: str,
+        unit: str,
+        differences: NDArray[np.float64],
+        parts: NDArray[np.float64],
+        norm: Norm,
+        most: float | None,
+    ) -> Distance:
+        """Their norm of some differences."""
+        a, b = (self.names[group] for group in self.pair[:2])
+        sizes = self.sample.design.compared(self.pair)
+        return Distance(
+            name=name,
+            title=f"{title}: {a} and {b}",
+            unit=unit,
+            a=a,
+            b=b,
+            value=float(norm(differences)),
+            parts=parts,
+            norm=norm,
+            most=most,
+            n=sum(sizes),
+            fewest=min(sizes),
+            widening=self.widening,
         )
-    yield Distance(
-        "total variation",
-        f"Total variation: {which}",
-        "share",
-        names[a],
-        names[b],
-        float(_half_sum(weights @ lists.shares)),
-        parts(lists.shares),
-        _half_sum,
-        1.0,
-        n,
-        fewest,
-        widening,
-    )
 
 
 def cramers_v(sample: Sample, widening: float) -> Distance:
@@ -111,19 +157,59 @@ def cramers_v(sample: Sample, widening: float) -> Distance:
 def from_target(sample: Sample, target: NDArray[np.float64], widening: float) -> Distance:
     """Total variation between the mean shares of the results and of their targets."""
     off = sample.lists.shares - target
+    words = ("total variation", "Total variation: mean shares of results and target", "share")
+    return _of_target(sample, words, off, _half_sum, 1.0, widening)
+
+
+def wasserstein_from_target(
+    sample: Sample,
+    target: NDArray[np.float64] | None,
+    target_cumulative: NDArray[np.float64] | None,
+    widening: float,
+) -> Distance | None:
+    """Wasserstein-1 between the results and their targets: in degrees where the target's distribution of them is known.
+
+    In mid-ranks those of a query's target count for its results; what is added up over queries has its sign.
+
+    Parameters
+    ----------
+    target : ndarray of float64, shape (n, n_levels), or None
+        Shares, whose levels stand in order; None for the distance in degrees.
+    target_cumulative : ndarray of float64, shape (n, n_grid), or None
+        Shares of the target at or below each point of the lists' grid.
+    """
+    lists, title = sample.lists, "Wasserstein-1 distance"
+    if target is not None:
+        off = np.cumsum(lists.shares - target, axis=1)[:, :-1] * (target[:, :-1] + target[:, 1:])
+        words = (DISTANCE, f"{title} of mid-ranks: results and target", "mid-rank")
+        return _of_target(sample, words, off, _sum, 1.0, widening)
+    if target_cumulative is None or lists.cumulative is None or lists.grid is None:
+        return None
+    off = (lists.cumulative - target_cumulative) * np.append(np.diff(lists.grid), 0.0)
+    return _of_target(sample, (DISTANCE, f"{title}: results and target", "degrees"), off, _sum, None, widening)
+
+
+def _of_target(
+    sample: Sample,
+    words: tuple[str, str, str],
+    off: NDArray[np.float64],
+    norm: Norm,
+    most: float | None,
+    widening: float,
+) -> Distance:
+    """Norm of the mean of what each query is off."""
     n = len(off)
-    parts = (off - off.mean(axis=0)) / n * sample.design.scale[:, None]
     return Distance(
-        "total variation",
-        "Total variation: mean shares of results and target",
-        "share",
-        "results",
-        "target",
-        float(_half_sum(off.mean(axis=0))),
-        parts,
-        _half_sum,
-        1.0,
-        n,
-        n,
-        widening,
+        name=words[0],
+        title=words[1],
+        unit=words[2],
+        a="results",
+        b="target",
+        value=float(norm(off.mean(axis=0))),
+        parts=(off - off.mean(axis=0)) / n * sample.design.scale[:, None],
+        norm=norm,
+        most=most,
+        n=n,
+        fewest=n,
+        widening=widening,
     )

@@ -3,7 +3,8 @@
 The primary effect is what the verdict is about. On a scale in degrees it is the difference of mean degrees, on an ordinal
 scale the difference of mean mid-ranks, for two names and two groups the risk difference. Where there are several such
 differences (more groups, or more names) it is the largest of them in absolute value, and all of them get intervals that
-hold at once, so that having chosen the largest costs nothing.
+hold at once, so that having chosen the largest costs nothing. What a difference of means cannot see, distributions that
+differ in shape, is seen by the Wasserstein-1 distance in the same unit.
 
 References
 ----------
@@ -18,13 +19,19 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.audits.parity.contrasts import Contrast, Design, Pair, Slots, counted_slots
+from auditor.audits.parity.contrasts import Contrast, Design, Pair, Slots, counted_slots, standard_error
 from auditor.audits.parity.data import MISSING, Attribute, Lists, Results
-from auditor.audits.parity.distances import between_groups, cramers_v, from_target
+from auditor.audits.parity.distances import (
+    between_groups,
+    cramers_v,
+    from_target,
+    wasserstein_between,
+    wasserstein_from_target,
+)
 from auditor.audits.parity.estimates import Asked, Effect, Sample, distance, estimated, largest_first
 from auditor.errors import InputError
 
-__all__ = ["Effect", "effects_groups", "effects_target", "restricted"]
+__all__ = ["Effect", "effects_groups", "effects_target", "restricted", "shapes_groups"]
 
 #: More differences than these are no question any more (ours).
 _MOST_DIFFERENCES = 5_000
@@ -65,7 +72,8 @@ def effects_groups(
         What the lists were made of. If given, and items stand in the lists of several queries, variances are those of
         queries x items, never below those of queries alone.
     primary_only : bool
-        Whether to leave out everything but the differences among which the primary effect was chosen.
+        Whether to leave out everything but what a verdict rests on: the differences among which the primary effect was
+        chosen, and the Wasserstein-1 distances in their unit.
 
     Raises
     ------
@@ -73,45 +81,33 @@ def effects_groups(
         If fewer than two groups have a query with a known result, no stratum holds queries of two groups, or there are
         too many differences.
     """
-    kept = group != MISSING
-    lists, group, stratum = restricted(lists, kept), group[kept], stratum[kept]
-    design = Design(group, len(group_names), stratum)
-    if np.count_nonzero(design.sizes) < 2:
-        raise InputError(
-            "fewer than two query groups have results of known attribute", fix="Compare at least two groups."
-        )
-    pairs = _pairs(design)
-    if not pairs:
-        raise InputError("no stratum holds queries of two groups: nothing can be compared", fix="Use coarser strata.")
-    slots = None if two_way is None else counted_slots(two_way, attribute, lists)
+    sample, pairs = _compared(lists, attribute, group, group_names, stratum, confidence, seed, two_way)
     kind, levels = attribute.scale.kind, attribute.scale.levels
-    sample = Sample(lists, design, slots, confidence, seed, SITUATIONS[kind])
-    shown = _levels_shown(lists.shares)
+    ranked = kind == "ordinal"
+    shown = _levels_shown(sample.lists.shares)
     if len(pairs) * len(shown) > _MOST_DIFFERENCES:
         raise InputError(
             f"{len(pairs):,} pairs of groups and {len(shown):,} levels are too many differences to look at",
             fix="Merge groups or levels.",
         )
     shares = [_share_difference(sample, pair, group_names, level, levels) for pair in pairs for level in shown]
-    if kind == "ita":
-        primary, others = [_mean_difference(sample, pair, group_names) for pair in pairs], shares
-    elif kind == "ordinal":
-        primary = [_mid_rank_difference(sample, pair, group_names) for pair in pairs]
-        others = [*(_level_difference(sample, pair, group_names) for pair in pairs), *shares]
-    else:
-        primary, others = shares, []
+    located = _located(sample, pairs, group_names, kind)
+    primary, others = located or shares, []
+    if located:
+        levels_apart = [_level_difference(sample, pair, group_names) for pair in pairs] if ranked else []
+        others = [*levels_apart, *shares]
     found, widening = estimated(sample, primary, simultaneous=True)
-    if primary_only:
-        return largest_first(found)
     wider: dict[tuple[str, str], float] = {}
     for asked, factor in zip(primary, widening, strict=True):
         wider[asked.a, asked.b] = max(factor, wider.get((asked.a, asked.b), 1.0))
+    of_pairs = [(pair, wider.get((group_names[pair[0]], group_names[pair[1]]), 1.0)) for pair in pairs]
+    if primary_only:
+        shapes = (wasserstein_between(sample, pair, group_names, factor, ranked=ranked) for pair, factor in of_pairs)
+        return [*largest_first(found), *(distance(sample, shape) for shape in shapes if shape is not None)]
     distances = [
         distance(sample, asked)
-        for pair in pairs
-        for asked in between_groups(
-            sample, pair, group_names, wider.get((group_names[pair[0]], group_names[pair[1]]), 1.0)
-        )
+        for pair, factor in of_pairs
+        for asked in between_groups(sample, pair, group_names, factor, ranked=ranked)
     ]
     overall = distance(sample, cramers_v(sample, max(wider.values(), default=1.0)))
     return [*largest_first(found), *estimated(sample, others, simultaneous=False)[0], *distances, overall]
@@ -127,6 +123,7 @@ def effects_target(
     seed: int,
     two_way: Results | None = None,
     primary_only: bool = False,
+    target_cumulative: NDArray[np.float64] | None = None,
 ) -> list[Effect]:
     """Deviations of the results from target shares, the primary one first (modes C1 and C2).
 
@@ -140,6 +137,9 @@ def effects_target(
         Target in degrees, on an ITA scale.
     confidence, seed, two_way, primary_only
         As in `effects_groups`.
+    target_cumulative : ndarray of float64, shape (n, n_grid), optional
+        Share of each query's target at or below each point of the lists' grid, where the distribution of degrees that the
+        results are compared with is known.
 
     Raises
     ------
@@ -159,7 +159,8 @@ def effects_target(
         target = np.broadcast_to(shares, lists.shares.shape)
         of_shares = list(_share_deviations(sample, target, attribute.scale.levels))
         of_ranks = list(_rank_deviations(sample, target))
-    if kind == "ita" and target_mean is not None:
+    in_degrees = kind == "ita" and target_mean is not None
+    if in_degrees and target_mean is not None:
         assert lists.values is not None, "degrees are only there on an ITA scale"
         moved = replace(
             sample, lists=replace(lists, values=lists.values - target_mean), slots=_moved(slots, target_mean)
@@ -173,12 +174,40 @@ def effects_target(
     else:
         found, widening = estimated(sample, of_ranks[:1], simultaneous=True)
         others = [*of_ranks[1:], *of_shares]
+    factor = max(widening, default=1.0)
+    distances: list[Effect] = []
+    if kind != "nominal":
+        shape = wasserstein_from_target(sample, None if in_degrees else target, target_cumulative, factor)
+        distances = [] if shape is None else [distance(sample, shape)]
     if primary_only:
-        return largest_first(found)
-    effects = [*largest_first(found), *estimated(sample, others, simultaneous=False)[0]]
+        return [*largest_first(found), *distances]
     if target is not None:
-        effects.append(distance(sample, from_target(sample, target, max(widening, default=1.0))))
-    return effects
+        distances.append(distance(sample, from_target(sample, target, factor)))
+    return [*largest_first(found), *estimated(sample, others, simultaneous=False)[0], *distances]
+
+
+def shapes_groups(
+    lists: Lists,
+    attribute: Attribute,
+    group: NDArray[np.int16],
+    group_names: Sequence[str],
+    stratum: NDArray[np.int32],
+    *,
+    confidence: float,
+    seed: int,
+    two_way: Results | None = None,
+) -> list[Effect]:
+    """The Wasserstein-1 distances of `effects_groups` alone; none between names."""
+    kind = attribute.scale.kind
+    if kind == "nominal":
+        return []
+    sample, pairs = _compared(lists, attribute, group, group_names, stratum, confidence, seed, two_way)
+    found = []
+    for pair, asked in zip(pairs, _located(sample, pairs, group_names, kind), strict=True):
+        _, factor = standard_error(asked.contrast, sample.lists, sample.design, sample.slots)
+        shape = wasserstein_between(sample, pair, group_names, factor, ranked=kind == "ordinal")
+        found += [] if shape is None else [distance(sample, shape)]
+    return found
 
 
 def restricted(lists: Lists, kept: NDArray[np.bool_]) -> Lists:
@@ -195,6 +224,45 @@ def restricted(lists: Lists, kept: NDArray[np.bool_]) -> Lists:
 
 
 # Differences between groups -------------------------------------------------------------------------------------------
+
+
+def _compared(
+    lists: Lists,
+    attribute: Attribute,
+    group: NDArray[np.int16],
+    group_names: Sequence[str],
+    stratum: NDArray[np.int32],
+    confidence: float,
+    seed: int,
+    two_way: Results | None,
+) -> tuple[Sample, list[Pair]]:
+    """The queries that have groups, and the pairs of groups that can be compared.
+
+    Raises
+    ------
+    InputError
+        If there are none.
+    """
+    kept = group != MISSING
+    lists, group, stratum = restricted(lists, kept), group[kept], stratum[kept]
+    design = Design(group, len(group_names), stratum)
+    if np.count_nonzero(design.sizes) < 2:
+        raise InputError(
+            "fewer than two query groups have results of known attribute", fix="Compare at least two groups."
+        )
+    pairs = _pairs(design)
+    if not pairs:
+        raise InputError("no stratum holds queries of two groups: nothing can be compared", fix="Use coarser strata.")
+    slots = None if two_way is None else counted_slots(two_way, attribute, lists)
+    situation = SITUATIONS[attribute.scale.kind]
+    return Sample(lists, design, slots, confidence, seed, situation), pairs
+
+
+def _located(sample: Sample, pairs: Sequence[Pair], names: Sequence[str], kind: str) -> list[Asked]:
+    """How far groups lie apart, pair by pair: in degrees or in mid-ranks; nothing between names."""
+    if kind == "ita":
+        return [_mean_difference(sample, pair, names) for pair in pairs]
+    return [_mid_rank_difference(sample, pair, names) for pair in pairs] if kind == "ordinal" else []
 
 
 def _pairs(design: Design) -> list[Pair]:

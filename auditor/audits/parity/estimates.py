@@ -12,15 +12,21 @@ from auditor.audits.parity.intervals import (
     FEWEST_QUERIES,
     N_RESAMPLES,
     Interval,
+    Studentised,
     around,
-    bootstrap_t,
     distance_interval,
     largest_error,
     measured_coverage,
+    reaches,
     resampled_errors,
+    stretches,
     studentised_errors,
 )
 
+#: The distance that is in the unit of the primary effect.
+DISTANCE = "Wasserstein-1"
+#: Takes differences, shape (..., m), and returns their norms, shape (...).
+Norm = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 #: Resamples for the error of a distance, whose interval is wide anyway (ours).
 _DISTANCE_RESAMPLES = 499
 #: Numbers that are held at a time while resampling.
@@ -118,7 +124,6 @@ class Distance:
     parts : ndarray of float64, shape (n, m)
         Influence of each query on each of the differences.
     norm : callable
-        Takes differences, shape (..., m), and returns their norms, shape (...).
     most : float or None
         Largest possible distance.
     n, fewest : int
@@ -134,7 +139,7 @@ class Distance:
     b: str
     value: float
     parts: NDArray[np.float64]
-    norm: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+    norm: Norm
     most: float | None
     n: int
     fewest: int
@@ -182,15 +187,17 @@ def estimated(sample: Sample, asked: Sequence[Asked], *, simultaneous: bool) -> 
     together = simultaneous and len(usable) > 1
     intervals: dict[int, Interval] = {}
     if together:
-        largest = np.max([np.abs(ratios).max(axis=1) for _, ratios in _ratios(sample, asked, usable)], axis=0)
-        reach = largest_error(largest[:, None], confidence=sample.confidence)
-        for i in usable:
-            intervals[i] = around(value(asked[i].contrast, sample.lists), errors[i], reach, asked[i].most)
+        largest, stretched = [], []
+        for _, ratios in _studentised(sample, asked, usable):
+            largest.append(np.abs(ratios.together).max(axis=1))
+            stretched.append(stretches(ratios, confidence=sample.confidence))
+        reach = largest_error(np.max(largest, axis=0)[:, None], confidence=sample.confidence)
+        for i, (below, above) in zip(usable, reach * np.concatenate(stretched, axis=1).T, strict=True):
+            intervals[i] = _interval(sample, asked[i], errors[i], below * errors[i], above * errors[i])
     else:
-        for places, ratios in _ratios(sample, asked, usable):
-            for i, column in zip(places, ratios.T, strict=True):
-                effect = value(asked[i].contrast, sample.lists)
-                intervals[i] = bootstrap_t(effect, errors[i], column, confidence=sample.confidence, most=asked[i].most)
+        for places, ratios in _studentised(sample, asked, usable):
+            for i, (below, above) in zip(places, reaches(ratios, confidence=sample.confidence).T, strict=True):
+                intervals[i] = _interval(sample, asked[i], errors[i], below * widening[i], above * widening[i])
     made = []
     for i, one in enumerate(asked):
         found = intervals.get(i) or _refused(one, errors[i])
@@ -224,8 +231,11 @@ def distance(sample: Sample, asked: Distance) -> Effect:
     if asked.fewest < FEWEST_QUERIES:
         reason = _too_few(asked.fewest)
     else:
-        blocks = resampled_errors(asked.parts, sample.design.group, n_resamples=_DISTANCE_RESAMPLES, seed=sample.seed)
-        norms = np.concatenate([asked.norm(errors) for errors, _ in blocks])
+        weighty = asked.parts.any(axis=1)  # queries of other groups add nothing
+        blocks = resampled_errors(
+            asked.parts[weighty], sample.design.group[weighty], n_resamples=_DISTANCE_RESAMPLES, seed=sample.seed
+        )
+        norms = np.concatenate([asked.norm(errors.sum(axis=0)) for errors, _ in blocks])
         error = float(np.quantile(norms, sample.confidence, method="higher")) * asked.widening
         low, high = distance_interval(asked.value, error, asked.most)
     words = (
@@ -265,11 +275,16 @@ def _standard_errors(sample: Sample, asked: Sequence[Asked]) -> tuple[list[float
     return errors, widening
 
 
-def _ratios(
+def _interval(sample: Sample, asked: Asked, error: float, below: float, above: float) -> Interval:
+    return around(value(asked.contrast, sample.lists), error, float(below), float(above), asked.most)
+
+
+def _studentised(
     sample: Sample, asked: Sequence[Asked], usable: Sequence[int]
-) -> Iterator[tuple[Sequence[int], NDArray[np.float64]]]:
+) -> Iterator[tuple[Sequence[int], Studentised]]:
     """Studentised errors, some effects at a time; the same draws for all."""
-    step = max(1, _MOST_HELD // max(len(sample.design.group), N_RESAMPLES))
+    n_groups = int(np.count_nonzero(sample.design.sizes))
+    step = max(1, _MOST_HELD // (max(len(sample.design.group), N_RESAMPLES) * (n_groups + 1)))
     for start in range(0, len(usable), step):
         places = usable[start : start + step]
         parts = np.stack([influence(asked[i].contrast, sample.lists, sample.design) for i in places], axis=1)
@@ -289,6 +304,8 @@ def _too_few(n: int) -> str:
 
 def _how(sample: Sample, asked: Asked, n_together: int, widening: float) -> str:
     words = f"bootstrap-t over {asked.n:,} queries ({N_RESAMPLES:,} resamples, seed {sample.seed})"
+    if asked.fewest < asked.n:
+        words += ", group by group (MOVER)"
     if n_together > 1:
         words += f", holding at once for {n_together:,} differences (max-t)"
     if widening > 1:

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from auditor.audits import Picture
+from auditor.audits.look import THEMES
 from auditor.audits.parity.figures_effects import cells_picture, forest_picture, null_picture
 from auditor.audits.parity.figures_lists import profile_picture, queries_picture, tones_picture
 from auditor.audits.parity.figures_power import monitor_pictures, power_pictures, power_rows_picture
 from auditor.audits.parity.figures_sheet import sheet_picture
 from auditor.audits.parity.findings import ParityFindings
-from auditor.audits.parity.look import THEMES
 
 __all__ = ["monitor_pictures", "pictures", "power_pictures"]
 

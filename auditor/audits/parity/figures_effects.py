@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from auditor.audits import Picture
+from auditor.audits.look import Theme, blank, diverging, heading, ink_on, named, panel, shortened, style
 from auditor.audits.parity.findings import EffectInfo, ParityFindings
-from auditor.audits.parity.look import Theme, blank, diverging, heading, ink_on, named, panel, shortened, style
 from auditor.audits.parity.verdict import amount, number, p_words
 
 #: Cells beyond these are not drawn; effects of a panel too. What is left out is said and stands in the tables.

@@ -13,10 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from auditor.audits import Picture
-from auditor.audits.parity.colour import swatch_of_ita
-from auditor.audits.parity.data import ITA_CLASSES, ITA_CUTOFFS
-from auditor.audits.parity.findings import ParityFindings
-from auditor.audits.parity.look import (
+from auditor.audits.look import (
     DASHES,
     MARKS,
     Theme,
@@ -30,6 +27,9 @@ from auditor.audits.parity.look import (
     shortened,
     style,
 )
+from auditor.audits.parity.colour import swatch_of_ita
+from auditor.audits.parity.data import ITA_CLASSES, ITA_CUTOFFS
+from auditor.audits.parity.findings import ParityFindings
 from auditor.audits.parity.verdict import number
 
 #: Queries in the dot plot (the furthest ones), groups drawn as curves, levels with a panel of their own.
@@ -234,8 +234,8 @@ def queries_picture(findings: ParityFindings, queries: Path, look: Theme) -> Pic
     if rows:
         top, bottom = rows[0], rows[-1]
         told = (
-            f" Highest: {top['query_id']} ({_deviation(top, findings)}); "
-            f"lowest: {bottom['query_id']} ({_deviation(bottom, findings)})."
+            f" Highest: {top['query_id']} ({_deviation(top, findings)} {_unit(findings)}); "
+            f"lowest: {bottom['query_id']} ({_deviation(bottom, findings)} {_unit(findings)})."
         )
     words = f"{which}, sorted by their deviation from {against}.{told}"
     return Picture("queries", "Queries by deviation", words, figure, chosen)

@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator
 
 from auditor.audits import Picture
+from auditor.audits.look import THEMES, Theme, heading, legend, named, panel, panel_grid
 from auditor.audits.parity.findings import ParityFindings
-from auditor.audits.parity.look import THEMES, Theme, heading, legend, named, panel, panel_grid
 from auditor.audits.parity.monitor import Evidence
 from auditor.audits.parity.power import X_TITLES, PowerAnswer
 

@@ -13,16 +13,18 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 
 from auditor.audits import Picture
+from auditor.audits.look import WIDTH, Theme, blank, ink_on, rgb, shortened
 from auditor.audits.parity.colour import swatch_of_ita
 from auditor.audits.parity.findings import ParityFindings
 from auditor.audits.parity.images import thumbnail_png
-from auditor.audits.parity.look import WIDTH, Theme, blank, ink_on, rgb, shortened
 from auditor.audits.parity.tones import scale_of, swatch
 from auditor.audits.parity.verdict import number
 from auditor.errors import InputError
 
 #: Queries on the sheet, half of either sign where there are so many; ranks; pixels of an image's longer side (ours).
 _MOST_QUERIES, _MOST_RANKS, _SIDE = 8, 12, 96
+_LEFT_OUT = "the images themselves were left out, as the run did not ask for pictures in the report"
+_Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 #: Room for the queries' names, in boxes.
 _LABELS = 4.6
 
@@ -50,7 +52,8 @@ def sheet_picture(findings: ParityFindings, queries: Path, slots: Path, look: Th
     for y, query in enumerate(rows):
         for rank in ranks:
             if slot := found.get((query["query_id"], rank)):
-                _slot(axes, rank, y * 1.18, slot, findings, look)
+                pixels = _image(slot["image"]) if findings.pictures else None
+                _slot(axes, rank, y * 1.18, slot, pixels, findings, look)
         label = f"{shortened(query['query_id'], 24)}\n{shortened(query['group'], 16)}, {_signed(query['deviation'], findings)}"
         axes.text(ranks[0] - 0.65, y * 1.18, label, ha="right", va="center", fontsize=7.5, color=look.ink)
     axes.set_xlim(ranks[0] - _LABELS, right)
@@ -62,17 +65,27 @@ def sheet_picture(findings: ParityFindings, queries: Path, slots: Path, look: Th
     for spine in axes.spines.values():
         spine.set_visible(False)
     n_images = sum(row["image"] is not None for row in found.values())
-    seen = "the image where it can be opened, with its tone below" if n_images else "the tone as a swatch"
+    seen = "the tone as a swatch"
+    if n_images:
+        seen = "the image where it can be opened, with its tone below" if findings.pictures else f"{seen}; {_LEFT_OUT}"
     words = (
         f"First results, by rank, of the {len(rows)} queries that deviate furthest upwards and downwards (of {len(ordered):,}): "
         f"{seen}. A crossed box has no known {findings.attribute}."
     )
-    return Picture("contact_sheet", "Results of the furthest queries", words, figure, data)
+    shown = data if findings.pictures else data.drop_columns(["image"])
+    return Picture("contact_sheet", "Results of the furthest queries", words, figure, shown)
 
 
-def _slot(axes: Axes, x: float, y: float, slot: Mapping[str, Any], findings: ParityFindings, look: Theme) -> None:
+def _slot(
+    axes: Axes,
+    x: float,
+    y: float,
+    slot: Mapping[str, Any],
+    pixels: _Pixels | None,
+    findings: ParityFindings,
+    look: Theme,
+) -> None:
     colour = _colour(slot, findings, look)
-    pixels = _image(slot["image"])
     left, top, size = x - 0.46, y - 0.5, 0.92
     if pixels is not None:
         height, width = pixels.shape[:2]
@@ -123,12 +136,12 @@ def _tone(slot: Mapping[str, Any]) -> str:
 
 
 def _signed(deviation: float, findings: ParityFindings) -> str:
-    unit, sign = {"ita": ("degrees", "°"), "ordinal": ("levels", "")}.get(findings.scale.kind, ("share", " pp"))
+    unit, sign = {"ita": ("degrees", "°"), "ordinal": ("levels", " levels")}.get(findings.scale.kind, ("share", " pp"))
     text = number(deviation, unit)
     return f"{text if text.startswith('−') else '+' + text}{sign}"
 
 
-def _image(path: str | None) -> np.ndarray[Any, np.dtype[np.uint8]] | None:
+def _image(path: str | None) -> _Pixels | None:
     """Pixels of a small image; None where there is none, or it is refused."""
     if path is None:
         return None

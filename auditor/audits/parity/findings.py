@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from auditor.audits.findings import Findings
 from auditor.audits.parity.data import ScaleKind
+from auditor.audits.parity.estimates import DISTANCE
 
 Mode = Literal["A", "B", "C1", "C2"]
 #: What each mode permutes, in words.
@@ -75,6 +76,11 @@ class EffectInfo(_Part):
     )
     no_interval: str = Field(default="", description="Why there is no interval.")
     two_way: bool = Field(default=False, description="Whether repeated items widen the interval.")
+
+
+def is_distance(one: EffectInfo, first: EffectInfo) -> bool:
+    """Whether it says how far distributions lie apart, for the hypothesis and in the unit of the first effect."""
+    return (one.attribute, one.k, one.name, one.unit) == (first.attribute, first.k, DISTANCE, first.unit)
 
 
 class Excluded(_Part):
@@ -175,6 +181,7 @@ class ParityFindings(Findings):
     power: PowerInfo | None = None
     sensitivity: list[SensitivityInfo] = Field(default_factory=list)
     raters: RaterAgreement | None = None
+    pictures: bool = Field(default=False, description="Whether reports show the images of results.")
     system: str = ""
     sampling_window: str = ""
     annotation_protocol: str = ""

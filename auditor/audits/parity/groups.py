@@ -1,19 +1,21 @@
 """The group, the stratum and the item of every query, from the results table or a table of queries."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auditor.audits.findings import Caution
-from auditor.audits.parity.columnar import Column, Problems, Table, constant
-from auditor.audits.parity.columns import match
+from auditor.audits.parity.columns import missing
 from auditor.audits.parity.data import MISSING
-from auditor.audits.parity.scales import MOST_LEVELS, by_number_then_name, unknown
+from auditor.audits.parity.scales import MOST_LEVELS, alike, by_number_then_name, unknown
 from auditor.audits.parity.sentinels import is_sentinel, sentinel_error
+from auditor.audits.parity.settings import named
 from auditor.audits.parity.spec import ParitySpec
-from auditor.errors import InputError
+from auditor.audits.reading.columnar import Column, Problems, Table, constant
+from auditor.audits.reading.names import did_you_mean, match
+from auditor.errors import InputError, printable
 
 
 @dataclass(frozen=True)
@@ -85,16 +87,21 @@ def groups_of(
     occurring = {texts[number] for number in np.flatnonzero(counts)}
     for merging in spec.merge_groups:
         if merging not in occurring:
-            error = unknown(merging, sorted(occurring))
-            problems.add(InputError("There is no such group to merge", column=name, value=merging, fix=error.fix))
+            problem = f"{named('merge_groups')} names a group that is not there"
+            fix = unknown(merging, sorted(occurring)).fix
+            problems.add(InputError(problem, file=keyed.table.file, column=name, value=merging, fix=fix))
     wrong: dict[int, InputError] = {}
     for number in np.flatnonzero(counts).tolist():
         group = merged[number]
         if group is None:
             continue
         if spec.group_order and group not in spec.group_order:
-            wrong[number] = unknown(group, spec.group_order)
-        elif not spec.group_order and (asking := sentinel_error(group, "name it in Order of the groups")) is not None:
+            problem = f"The group is missing in {named('group_order')}"
+            fix = f"Add it there, or leave its queries out.{did_you_mean(group, spec.group_order)}"
+            wrong[number] = InputError(problem, value=group, fix=fix)
+        elif (
+            not spec.group_order and (asking := sentinel_error(group, f"name it in {named('group_order')}")) is not None
+        ):
             wrong[number] = asking
     _name_wrong(keyed.table, name, column, wrong, problems)
     used = {
@@ -107,7 +114,37 @@ def groups_of(
         return no_groups(keyed.n)
     place = {group: number for number, group in enumerate(names)}
     of_text = np.array([MISSING if group is None else place.get(group, MISSING) for group in [*merged, None]], np.int16)
-    return _excluding(names, of_text[code], n_slots, spec)
+    found = _excluding(names, of_text[code], n_slots, spec)
+    found.cautions[:0] = [*_alike(names), *_filled(keyed, name, column, code, "groups-filled")]
+    return found
+
+
+def _alike(names: Sequence[str]) -> Iterator[Caution]:
+    """Groups that are one group, most likely, written in several ways."""
+    same = alike(names)
+    if not same:
+        return
+    shown = "; ".join(" and ".join(printable(name, 40) for name in variants) for variants in same[:5])
+    other, one = same[0][0], same[0][-1]
+    message = (
+        f"Groups that differ only in capitals or blanks count as different groups: {shown}. If they are one group, write "
+        f"them alike in the file, or merge them: {printable(other, 40)} with {printable(one, 40)}."
+    )
+    yield Caution(code="groups-alike", message=message, count=len(same))
+
+
+def _filled(keyed: Keyed, name: str, column: Column, code: NDArray[np.int32], short: str) -> Iterator[Caution]:
+    """Rows without a value whose query or item has one in another row."""
+    blank = (column.codes == MISSING) & (keyed.number != MISSING)
+    rows = np.flatnonzero(blank)[code[keyed.number[blank]] != MISSING]
+    if len(rows):
+        n = len(np.unique(keyed.number[rows]))
+        several = {"query": "queries", "item": "items"}[keyed.what]
+        message = (
+            f"{name}: rows without a value whose {keyed.what} has one in another row: {len(rows):,} ({several}: {n:,}). That "
+            "value was taken for them."
+        )
+        yield Caution(code=short, message=message, count=len(rows))
 
 
 def _name_wrong(table: Table, name: str, column: Column, wrong: Mapping[int, InputError], problems: Problems) -> None:
@@ -165,16 +202,16 @@ def strata_of(
     of_queries: list[list[str]] = [[] for _ in range(n_queries)]
     of_items: list[list[str]] = [[] for _ in range(n_items)]
     for name in columns:
-        placed = _place(name, queries, of_queries) + _place(name, items, of_items)
+        placed = _place(name, queries, of_queries, cautions) + _place(name, items, of_items, cautions)
         if not placed:
             where = next((keyed for keyed in (*queries, *items) if match(tuple(keyed.table.columns), name)), None)
-            problem = (
-                "The column for strata is missing"
-                if where is None
-                else "The stratum is constant neither within queries nor within items"
-            )
-            file = (where or queries[0]).table.file
-            problems.add(InputError(problem, file=file, column=name, fix="Name a column that is one value for each."))
+            if where is None:
+                tables = {keyed.table.file: keyed.table for keyed in (*queries, *items)}
+                problems.add(missing(list(tables.values()), name, "strata"))
+                continue
+            problem = "The stratum is constant neither within queries nor within items"
+            fix = "Name a column that has one value for each query, or one for each item."
+            problems.add(InputError(problem, file=where.table.file, column=name, fix=fix))
     shown_queries = [" / ".join(parts) or ALL for parts in of_queries]
     shown_items = [" / ".join(parts) or ALL for parts in of_items]
     names = tuple(dict.fromkeys([*shown_queries, *shown_items])) if columns else ()
@@ -196,7 +233,7 @@ def strata_of(
 NO_STRATUM, ALL = "(none)", "(all)"
 
 
-def _place(name: str, sources: Sequence[Keyed], of: list[list[str]]) -> bool:
+def _place(name: str, sources: Sequence[Keyed], of: list[list[str]], cautions: list[Caution]) -> bool:
     """Add a column's value to every thing, from the first source in which it is constant."""
     for keyed in sources:
         column_name = match(tuple(keyed.table.columns), name)
@@ -206,6 +243,7 @@ def _place(name: str, sources: Sequence[Keyed], of: list[list[str]]) -> bool:
         value, bad = constant(keyed.number, keyed.n, column.codes)
         if len(bad):
             continue
+        cautions.extend(_filled(keyed, column_name, column, value, "strata-filled"))
         texts = [*column.texts.to_pylist(), NO_STRATUM]
         for parts, code in zip(of, value.tolist(), strict=True):
             parts.append(texts[code])

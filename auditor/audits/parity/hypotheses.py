@@ -1,13 +1,13 @@
 """The hypotheses of a run: one that was declared, tested at alpha; others, adjusted together.
 
 The primary hypothesis is one attribute at one K. Where its statistic looks at where distributions lie only, an omnibus
-statistic is declared with it, for whether they differ in any way: it can forbid to conclude parity. Further attributes and
+statistic is declared with it, for whether they differ in any way: it is told beside the answer. Further attributes and
 cut-offs are secondary: their p-values are adjusted as one family, in mode B by max-T from the same permutations
 (P. H. Westfall, S. S. Young, Resampling-Based Multiple Testing, 1993), in the other modes after Holm (Scandinavian Journal
 of Statistics 6, 1979, 65-70).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from auditor.audits.parity.spec import ParitySpec
 from auditor.audits.parity.statistics import StatisticName
 from auditor.audits.parity.subject import Subject
 from auditor.stats.multiplicity import holm_adjusted
+from auditor.stats.permutation import Blocks
 
 #: Statistics that look at where distributions lie, and at nothing else.
 _OF_LOCATION = {
@@ -71,9 +72,15 @@ class Tester:
             return more
         return [*more, *(Hypothesis(name, k) for name in others for k in (self.spec.k, *self.spec.more_k))]
 
-    def test(self, subject: Subject, progress: Progress | None, statistic: StatisticName | None) -> NullTest:
-        """Test the lists of one hypothesis."""
-        asked = self._settings(statistic, progress)
+    def test(
+        self,
+        subject: Subject,
+        progress: Progress | None,
+        statistic: StatisticName | None,
+        blocks: Blocks | None,
+    ) -> NullTest:
+        """Test the lists of one hypothesis; `blocks` are those of the same test, where it was cut short."""
+        asked = self._settings(statistic, progress, blocks)
         spec, attribute, k = self.spec, subject.attribute, subject.lists.k
         if self.mode == "B":
             ordered = bool(spec.group_order)
@@ -104,11 +111,15 @@ class Tester:
         return "energy distance"
 
     def test_family(
-        self, hypotheses: Sequence[Hypothesis], subjects: Sequence[Subject], progress: Progress | None
+        self,
+        hypotheses: Sequence[Hypothesis],
+        subjects: Sequence[Subject],
+        progress: Progress | None,
+        blocks_of: Callable[[str], Blocks],
     ) -> list[NullTestInfo]:
-        """Test the secondary hypotheses and adjust their p-values together."""
+        """Test the secondary hypotheses and adjust their p-values together; `blocks_of` is asked by names of tests."""
         if self.mode == "B":
-            asked = self._settings(None, progress)
+            asked = self._settings(None, progress, blocks_of("secondary"))
             del asked["statistic"], asked["sequential"]
             members = [
                 (hypothesis.name, subject.lists, subject.attribute)
@@ -124,20 +135,28 @@ class Tester:
             )
             tests, adjusted = [test for _, test, _ in found], [p for _, _, p in found]
         else:
-            tests = [self.test(subject, progress, self._statistic_of(subject.attribute)) for subject in subjects]
+            tests = [
+                self.test(
+                    subject, progress, self._statistic_of(subject.attribute), blocks_of(f"secondary: {hypothesis.name}")
+                )
+                for hypothesis, subject in zip(hypotheses, subjects, strict=True)
+            ]
             adjusted = list(holm_adjusted([test.p_value for test in tests]))
         return [
             told(hypothesis, test, "secondary", float(p))
             for hypothesis, test, p in zip(hypotheses, tests, adjusted, strict=True)
         ]
 
-    def _settings(self, statistic: StatisticName | None, progress: Progress | None) -> dict[str, Any]:
+    def _settings(
+        self, statistic: StatisticName | None, progress: Progress | None, blocks: Blocks | None
+    ) -> dict[str, Any]:
         return {
             "statistic": statistic,
             "n_permutations": self.spec.permutations,
             "seed": self.seed,
             "sequential": self.spec.sequential,
             "progress": progress,
+            "blocks": blocks,
         }
 
     def _statistic_of(self, attribute: Attribute) -> StatisticName | None:

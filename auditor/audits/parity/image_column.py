@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.audits.findings import Caution
-from auditor.audits.parity.columnar import Column, Problems, Table
 from auditor.audits.parity.data import MISSING
 from auditor.audits.parity.image_files import find_images, image_beside
+from auditor.audits.reading.columnar import Column, Problems, Table
 from auditor.errors import InputError
 
 

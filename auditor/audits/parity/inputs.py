@@ -9,19 +9,19 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 
 from auditor.audits import InputFile, Preview
 from auditor.audits.findings import Caution
-from auditor.audits.parity import annotated, columns, readers, shares
+from auditor.audits.parity import annotated, columns, readers, settings, shares
 from auditor.audits.parity.assemble import Assembly, Loaded
 from auditor.audits.parity.attributes import attribute_of, scale_hint
 from auditor.audits.parity.checks import filled, one_row_each, slots_of
-from auditor.audits.parity.columnar import Problems, Table
 from auditor.audits.parity.data import MISSING, Results, Scale
 from auditor.audits.parity.groups import Keyed, groups_of
 from auditor.audits.parity.noticed import noticed
 from auditor.audits.parity.spec import ParitySpec
+from auditor.audits.reading.columnar import Problems, Table
+from auditor.audits.reading.readers import every
 from auditor.errors import InputError, printable
 
 ROLES = ("results", "catalog", "queries", "shares", "annotations")
@@ -131,13 +131,7 @@ def _plain(sentence: str) -> str:
 
 
 def _spec(options: Mapping[str, Any]) -> ParitySpec:
-    try:
-        known = {name: value for name, value in options.items() if name in ParitySpec.model_fields}
-        return ParitySpec.model_validate(known)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"The setting is wrong: {first['msg']}", column=name or None) from error
+    return settings.checked({name: value for name, value in options.items() if name in ParitySpec.model_fields})
 
 
 def _row(one: Loaded, index: int) -> dict[str, str]:
@@ -264,7 +258,7 @@ def units(
     file: InputFile, options: Mapping[str, Any], rows: AbstractSet[int]
 ) -> Iterator[tuple[int, list[tuple[str, str]]]]:
     """Rows of a results file, in the file's order; of several results in one row (an answer of a search engine) the first."""
-    table = readers.load(file, _spec(options).preset, readers.every, Problems())
+    table = readers.load(file, _spec(options).preset, every, Problems())
     numbers, first = np.unique(table.row_numbers, return_index=True)
     for place in np.flatnonzero(np.isin(numbers, list(rows))).tolist():
         index = int(first[place])

@@ -1,6 +1,6 @@
 """What a report says of the method of a parity run, in plain text."""
 
-from auditor.audits.parity.findings import LEGAL, MODES, ParityFindings
+from auditor.audits.parity.findings import LEGAL, MODES, ParityFindings, is_distance
 from auditor.audits.parity.verdict import p_words
 
 _TEST = (
@@ -40,18 +40,42 @@ _MULTIPLICITY = {
     "the probability of any false one among them is at most alpha. The primary hypothesis is not adjusted: it was set as such.",
     False: "There is one hypothesis. What else the report shows is descriptive.",
 }
+_CELLS = (
+    "In the table of shares by group and level errors are over queries, and over items where they repeat, and never smaller than "
+    "expected under the null hypothesis; the reference is a t-distribution with as many degrees of freedom as the group has "
+    "queries, less one (against a target no more than effective items)."
+)
 _DRILL_DOWN = (
-    "In the table of shares by group and level each cell has a p-value for looking closer (normal approximation over queries, "
-    "and over items where they repeat), adjusted over the cells for the false discovery rate (Benjamini and Hochberg)."
+    " Each cell has a p-value for looking closer, adjusted over the cells for the false discovery rate (Benjamini and Hochberg)"
+    "{but}. In simulations at most 5% of tables in which nothing deviated showed a false cell."
 )
-_NO_DRILL_DOWN = (
-    "In the table of shares by group and level cells have intervals (normal approximation over queries, and over items where "
-    "they repeat) but no p-values, since it is items that the test exchanges."
-)
+_FEW_EXPECTED = ", unless fewer than five results of the level, or of all others, are expected in effect"
+_NO_DRILL_DOWN = " They are for intervals only: there are no p-values, since it is items that the test exchanges."
 _VERDICT = (
     "Parity within margin: the {confidence:.0%} interval of every difference that the primary effect was chosen from lies within "
-    "the margin, and no test of the whole distributions rejects. Disparity detected: p <= {alpha:g} otherwise. Inconclusive: "
+    "the margin{shape}. Disparity detected: p <= {alpha:g} otherwise. Inconclusive: "
     "neither. Parity is never concluded from a large p-value{margin}."
+)
+_SHAPE = {
+    "degrees": ", and so does the upper limit of the Wasserstein-1 distance of every pair, the area between two distribution "
+    "functions of degrees",
+    "mid-rank": ", and so does the upper limit of the Wasserstein-1 distance of every pair, the area between two distribution "
+    "functions over mid-ranks from -1 to 1",
+}
+_ABOUT_SHAPE = (
+    "Distributions may differ in shape where means agree; their distance is in the unit of the margin and never below the "
+    "difference of means (Auditor's own choice). Its limit is the estimate and the {confidence:.0%} quantile of the distance of "
+    "resampled errors; both are too large rather than too small, so that parity is said too rarely rather than too often."
+)
+_MEAN_ONLY = "The target is a mean, and so is what parity is about: nothing is said of shapes."
+_DESCRIPTIVE = (
+    "skew@k of a level is ln(p / r): p its share within the first k results of a query, r the share that the reference leads one "
+    "to expect (each query's target where there are targets, else the catalog, else all results); 0 where they agree. NDKL is "
+    "the Kullback-Leibler divergence from the reference within the first i results, averaged over i by 1 / log2(1 + i); "
+    "0 is best. Before both, the constant of the setting Smoothing is added to every observed and to every expected count, so "
+    "that an absent level has a logarithm. AWRF is 1 less the Jensen-Shannon divergence (base 2) between the attention that "
+    "levels get, 1 / log2(1 + rank) for each result, and the reference; it takes no smoothing, and 1 is best. All are means over "
+    "queries, each query weighing the same. They describe; nothing is tested and nothing concluded from them."
 )
 _MDE = (
     "The minimum detectable effect is (z(1 - alpha / 2) + z(power)) times the standard error of the primary effect, with alpha "
@@ -77,6 +101,7 @@ def methods(findings: ParityFindings) -> list[tuple[str, str]]:
         ("What was left out", _excluded(findings)),
         ("Resemblance within lists", _concentration(findings)),
     ]
+    parts.append(("Descriptive measures", _DESCRIPTIVE))
     if findings.power is not None:
         parts.append(("Power", findings.power.sentence))
     if findings.sensitivity:
@@ -141,7 +166,8 @@ def _permutations(findings: ParityFindings) -> str:
 def _multiplicity(findings: ParityFindings) -> str:
     how = "by max-T over the same relabellings (Westfall and Young)" if findings.mode == "B" else "after Holm"
     told = _MULTIPLICITY[bool(findings.tests)].format(n=len(findings.tests), how=how)
-    return f"{told} {_NO_DRILL_DOWN if findings.mode in ('A', 'C1') else _DRILL_DOWN}"
+    drill_down = _DRILL_DOWN.format(but=_FEW_EXPECTED if findings.mode == "C2" else "")
+    return f"{told} {_CELLS}{_NO_DRILL_DOWN if findings.mode in ('A', 'C1') else drill_down}"
 
 
 def _effects(findings: ParityFindings) -> str:
@@ -154,8 +180,18 @@ def _verdict(findings: ParityFindings) -> str:
         if findings.margin is not None
         else "; no margin was declared, so that parity could not be concluded"
     )
-    said = _VERDICT.format(confidence=findings.confidence, alpha=findings.alpha, margin=margin)
-    return "\n".join(filter(None, (said, _omnibus(findings), _MDE.format(alpha=findings.alpha))))
+    first = findings.primary_effect
+    bounded = any(is_distance(one, first) for one in findings.effects)
+    said = _VERDICT.format(
+        confidence=findings.confidence,
+        alpha=findings.alpha,
+        margin=margin,
+        shape=_SHAPE[first.unit] if bounded else "",
+    )
+    about = _ABOUT_SHAPE.format(confidence=findings.confidence) if bounded else ""
+    if not bounded and first.unit == "degrees":
+        about = _MEAN_ONLY
+    return "\n".join(filter(None, (said, about, _omnibus(findings), _MDE.format(alpha=findings.alpha))))
 
 
 def _omnibus(findings: ParityFindings) -> str:
@@ -164,7 +200,8 @@ def _omnibus(findings: ParityFindings) -> str:
         return ""
     return (
         f"Beside the primary test {test.statistic_name} looks at whether distributions differ in any way "
-        f"({p_words(test.p_value, findings.alpha)}); where it rejects, parity is not concluded."
+        f"({p_words(test.p_value, findings.alpha)}). It is told beside the answer and decides nothing: parity rests on how far "
+        "distributions may lie apart, not on whether a difference can be detected."
     )
 
 

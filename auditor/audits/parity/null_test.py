@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.stats.permutation import Arrangements, Exceedances, PValue, null_distribution, reaches
+from auditor.stats.permutation import Arrangements, Blocks, Exceedances, PValue, null_distribution, reaches
 
 #: Most values of a null distribution that are kept, for its picture.
 _KEPT = 9999
@@ -86,13 +86,14 @@ class NullTest:
 
 @dataclass(frozen=True)
 class Plan:
-    """How many permutations, from which seed, told to whom."""
+    """How many permutations, from which seed, told to whom, kept where."""
 
     n_permutations: int
     seed: int
     sequential: bool = False
     progress: Progress | None = None
     n_threads: int | None = None
+    blocks: Blocks | None = None
 
 
 def run(
@@ -136,6 +137,7 @@ def run(
         seed=plan.seed,
         n_threads=plan.n_threads,
         on_block=on_block,
+        blocks=plan.blocks,
     )
     p = count.p(exhaustive=null.exhaustive)
     return told(name, observed, p, null.values[:, 0], plan, null.exhaustive, signed, closed_form_p, method)

@@ -9,12 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.audits.parity.contrasts import Contrast, Design, counted_slots, standard_error
 from auditor.audits.parity.data import MISSING, Results, slot_weights
 from auditor.audits.parity.findings import Mode
-from auditor.audits.parity.intervals import FEWEST_QUERIES
+from auditor.audits.parity.power_formula import X_TITLES
 from auditor.audits.parity.subject import Subject, own_group
-from auditor.stats.multiplicity import bh_adjusted
 
 #: Ranks beyond this are not drawn; rows of tones and of slots that are kept (ours).
 MOST_RANKS, MOST_TONES, MOST_SLOTS, MOST_QUERIES = 100, 20_000, 200_000, 200
@@ -30,12 +28,13 @@ class Score:
     values : ndarray of float64, shape (n,)
     expected : ndarray of float64, shape (n,), or float
         The mean over all queries, or each query's target.
-    unit : str
+    what, unit : str
         In words.
     """
 
     values: NDArray[np.float64]
     expected: NDArray[np.float64] | float
+    what: str
     unit: str
 
     @property
@@ -57,14 +56,14 @@ def score(subject: Subject, level: str | None) -> Score:
     if scale.kind == "ita":
         assert found.values is not None, "degrees are there on an ITA scale"
         of_target = found.values.mean() if subject.target_mean is None else subject.target_mean
-        return Score(found.values, float(of_target), "degrees ITA")
+        return Score(found.values, float(of_target), "degrees ITA", "degrees ITA")
     if scale.kind == "ordinal":
-        weights, unit = np.arange(1.0, len(scale.levels) + 1), "mean level, from 1"
+        weights, what, unit = np.arange(1.0, len(scale.levels) + 1), "mean level, from 1", "levels"
     else:
         place = scale.levels.index(level) if level in scale.levels else 0
-        weights, unit = np.eye(len(scale.levels))[place], f"share of {scale.levels[place]}"
+        weights, what, unit = np.eye(len(scale.levels))[place], f"share of {scale.levels[place]}", "share"
     values = found.shares @ weights
-    return Score(values, float(values.mean()) if target is None else target @ weights, unit)
+    return Score(values, float(values.mean()) if target is None else target @ weights, what, unit)
 
 
 def query_rows(results: Results, subject: Subject, of_queries: Score) -> list[dict[str, Any]]:
@@ -93,69 +92,6 @@ def query_rows(results: Results, subject: Subject, of_queries: Score) -> list[di
 def null_rows(values: NDArray[np.float64]) -> list[dict[str, Any]]:
     """Values of the statistic under random relabellings."""
     return [{"value": value} for value in values[:_NULL_ROWS].tolist()]
-
-
-def cell_rows(results: Results, subject: Subject, mode: Mode, *, confidence: float) -> list[dict[str, Any]]:
-    """Observed and expected share of each level in each group.
-
-    Intervals and p-values are normal, with HC2 errors over queries, and over queries x items where items repeat; the
-    p-values are for looking closer (drill-down) and adjusted over all cells after Benjamini and Hochberg. There are none in
-    modes A and C1, where it is items that are exchanged: errors over queries would be those of another null hypothesis.
-    """
-    found, levels = subject.lists, subject.attribute.scale.levels
-    n, n_groups = len(found.queries), len(subject.group_names)
-    if subject.target is None and n_groups < 2:
-        return []  # a target in degrees says nothing of shares
-    if subject.target is not None:
-        # Every query is compared with its own target.
-        design = Design(np.zeros(n, np.int16), 1, np.zeros(n, np.int32))
-        observed, expected = found.shares.mean(axis=0)[None, :], subject.target.mean(axis=0)[None, :]
-    else:
-        design = Design(subject.group, n_groups, subject.stratum)
-        sums = np.stack([found.shares[subject.group == g].sum(axis=0) for g in range(n_groups)])
-        observed, expected = sums / design.sizes[:, None], design.expected(found.shares)
-    errors, with_p = _errors(results, subject, design), mode not in ("A", "C1")
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    rows: list[dict[str, Any]] = []
-    for g, name in enumerate(subject.group_names):
-        enough = design.sizes[g] >= FEWEST_QUERIES
-        for c, level in enumerate(levels):
-            deviation = round(float(observed[g, c] - expected[g, c]), 12)  # no dust of rounding
-            error = float(errors[g, c]) if enough else None
-            reach = None if error is None else z * error
-            rows.append(
-                {
-                    "attribute": subject.attribute.name,
-                    "k": found.k,
-                    "group": name,
-                    "level": level,
-                    "observed": float(observed[g, c]),
-                    "expected": float(expected[g, c]),
-                    "deviation": deviation,
-                    "low": None if reach is None else max(-1.0, deviation - reach),
-                    "high": None if reach is None else min(1.0, deviation + reach),
-                    "p_value": math.erfc(abs(deviation / error) / math.sqrt(2)) if error and with_p else None,
-                }
-            )
-    tested = [row for row in rows if row["p_value"] is not None]
-    for row, adjusted in zip(tested, bh_adjusted([row["p_value"] for row in tested]).tolist(), strict=True):
-        row["adjusted_p"] = adjusted
-    return rows
-
-
-def _errors(results: Results, subject: Subject, design: Design) -> NDArray[np.float64]:
-    """Standard error of every cell's deviation, shape (n_groups, n_levels)."""
-    n, levels = subject.lists.shares.shape
-    slots = counted_slots(results, subject.attribute, subject.lists)
-    errors = np.zeros((len(subject.group_names), levels))
-    for g in range(len(errors)):
-        weights = design.deviation(g) if subject.target is None else np.full(n, 1 / n)
-        for c in range(levels):
-            scores = np.eye(levels)[[c]]
-            if subject.target is not None:
-                scores = scores - subject.target[:, [c]]
-            errors[g, c], _ = standard_error(Contrast(weights, scores), subject.lists, design, slots)
-    return errors
 
 
 def profile_rows(results: Results, subject: Subject, *, confidence: float) -> list[dict[str, Any]]:
@@ -221,6 +157,28 @@ def tone_rows(results: Results, subject: Subject, *, seed: int) -> list[dict[str
         {"group": subject.group_names[g], "value": v, "weight": w}
         for g, v, w in zip(group.tolist(), value.tolist(), weight.tolist(), strict=True)
     ]
+
+
+def ranking_rows(measures: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Descriptive measures, one row a group: NDKL, AWRF, and the levels of lowest and of highest skew."""
+    rows = []
+    for group in dict.fromkeys(measure["group"] for measure in measures):
+        own = [measure for measure in measures if measure["group"] == group]
+        whole = {measure["measure"]: measure for measure in own if measure["level"] is None}
+        skews = [measure for measure in own if measure["level"] is not None]
+        known = sorted((m for m in skews if m["value"] is not None), key=lambda m: float(m["value"]))
+        row = {"group": group, "ndkl": whole["NDKL"]["value"], "awrf": whole["AWRF"]["value"]}
+        row |= {"skew": skews[0]["measure"], "smoothing": whole["NDKL"]["smoothing"]}
+        if known:
+            row |= {"lowest": known[0]["value"], "lowest_level": known[0]["level"]}
+            row |= {"highest": known[-1]["value"], "highest_level": known[-1]["level"]}
+        rows.append(row)
+    return rows
+
+
+def power_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Points of the power curves, with what they vary in words."""
+    return [{**row, "varied": X_TITLES[row["x_name"]]} for row in rows]
 
 
 def slot_rows(results: Results, subject: Subject, deviation: NDArray[np.float64]) -> list[dict[str, Any]]:

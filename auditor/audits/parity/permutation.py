@@ -37,7 +37,15 @@ from auditor.audits.parity.permutation_catalog import test_catalog, test_catalog
 from auditor.audits.parity.permutation_shares import test_shares
 from auditor.audits.parity.statistics import Array, Statistic, StatisticName, choose, names, root_steps
 from auditor.errors import InputError
-from auditor.stats.permutation import Exceedances, group_sum_covariance, max_t, normal_p, null_distribution, quadratic_p
+from auditor.stats.permutation import (
+    Blocks,
+    Exceedances,
+    group_sum_covariance,
+    max_t,
+    normal_p,
+    null_distribution,
+    quadratic_p,
+)
 from auditor.stats.shuffling import LabelShuffler
 
 __all__ = [
@@ -70,6 +78,7 @@ def test_groups(
     sequential: bool = False,
     progress: Progress | None = None,
     n_threads: int | None = None,
+    blocks: Blocks | None = None,
 ) -> NullTest:
     """Mode B: test whether result lists depend on the group of their query.
 
@@ -96,6 +105,8 @@ def test_groups(
         Given the answer so far: from the closed form at once, then after every block.
     n_threads : int, optional
         Physical cores if not given; changes no number.
+    blocks : Blocks, optional
+        Finished blocks of permutations, of the same test; further ones are put there.
 
     Raises
     ------
@@ -112,7 +123,7 @@ def test_groups(
         observed,
         tables.shuffler,
         evaluate,
-        Plan(n_permutations, seed, sequential, progress, n_threads),
+        Plan(n_permutations, seed, sequential, progress, n_threads, blocks),
         signed=chosen.signed,
         closed_form_p=tables.closed_form_p(features, chosen, observed),
         method=f"{chosen.name} of {len(kept):,} queries, groups permuted over whole lists{tables.within}",
@@ -130,12 +141,14 @@ def test_groups_family(
     seed: int = 0,
     progress: Progress | None = None,
     n_threads: int | None = None,
+    blocks: Blocks | None = None,
 ) -> list[tuple[str, NullTest, float]]:
     """Mode B for several cut-offs K and attributes at once, with max-T adjusted p-values (Westfall and Young).
 
-    All members see the same permutations, so that what they have in common is not paid for twice. A query that has no list
-    in one member stands there with the mean of its stratum, which adds nothing to any difference (ours): for such a member
-    the p-value can differ a little from that of `test_groups`, which leaves the query out.
+    All members see the same permutations, so that what they have in common is not paid for twice. Groups are permuted among
+    queries that have lists in the same members (ours): a query without a list in one of them is then never exchanged for one
+    that has, and whether a list is there may depend on the group. Where lists are missing such a member is tested within finer
+    strata than by `test_groups`, which leaves the queries out.
 
     Parameters
     ----------
@@ -146,6 +159,8 @@ def test_groups_family(
         One for each member.
     progress : callable, optional
         Given the unadjusted answer of the first member so far.
+    n_threads, blocks
+        As for `test_groups`.
 
     Returns
     -------
@@ -157,16 +172,16 @@ def test_groups_family(
     InputError
         As for `test_groups`.
     """
-    held = np.zeros(len(group), np.bool_)
-    for _, lists, _ in members:
-        held[lists.queries] = True
-    kept = np.flatnonzero(held & (group != MISSING))
-    tables = _Groups(group[kept], stratum[kept])
+    held = np.zeros((len(group), len(members)), np.bool_)
+    for place, (_, lists, _) in enumerate(members):
+        held[lists.queries, place] = True
+    kept = np.flatnonzero(held.any(axis=1) & (group != MISSING))
+    tables = _Groups(group[kept], stratum[kept], among=held[kept])
     asked = statistics or [None] * len(members)
     parts: list[tuple[Statistic, Array]] = []
     for (_, lists, attribute), name in zip(members, asked, strict=True):
         chosen = choose(name, names(attribute.scale.kind, tables.n_groups, ordered_groups=ordered_groups))
-        parts.append((chosen, _filled(lists, chosen, kept, tables.stratum, len(group))))
+        parts.append((chosen, _filled(lists, chosen, kept, len(group))))
     evaluate = tables.statistics(parts)
     observed = evaluate(tables.group[None])[0]
     signed = np.array([chosen.signed for chosen, _ in parts])
@@ -182,7 +197,13 @@ def test_groups_family(
         return True
 
     null = null_distribution(
-        tables.shuffler, evaluate, n_permutations, seed=seed, n_threads=n_threads, on_block=on_block
+        tables.shuffler,
+        evaluate,
+        n_permutations,
+        seed=seed,
+        n_threads=n_threads,
+        on_block=on_block,
+        blocks=blocks,
     )
     adjusted = max_t(
         np.where(signed, np.abs(observed), observed),
@@ -227,7 +248,12 @@ def features_of(lists: Lists, statistic: Statistic) -> Array:
 class _Groups:
     """Groups of queries in their strata, and what permutations of them give."""
 
-    def __init__(self, group: NDArray[np.integer[Any]], stratum: NDArray[np.integer[Any]]) -> None:
+    def __init__(
+        self,
+        group: NDArray[np.integer[Any]],
+        stratum: NDArray[np.integer[Any]],
+        among: NDArray[np.bool_] | None = None,
+    ) -> None:
         present, self.group = np.unique(group, return_inverse=True)
         self.n_groups = len(present)
         if self.n_groups < 2:
@@ -235,8 +261,12 @@ class _Groups:
                 "a comparison needs queries of at least two groups with annotated results",
                 fix="Check the column of the query groups and the annotations, or test against target shares.",
             )
+        n_declared = len(np.unique(stratum))
+        self.within = f" within {n_declared:,} strata" if n_declared > 1 else ""
+        if among is not None and not (among == among[0]).all():
+            self.within += " among queries with lists for the same hypotheses"
+            stratum = np.unique(np.column_stack([stratum, among]), axis=0, return_inverse=True)[1]
         strata, self.stratum = np.unique(stratum, return_inverse=True)
-        self.within = f" within {len(strata):,} strata" if len(strata) > 1 else ""
         self.sizes = np.bincount(self.group).astype(np.float64)
         # Expected groups x strata: how many queries of each group a stratum has.
         self._by_stratum = np.zeros((self.n_groups, len(strata)))
@@ -315,19 +345,15 @@ class _Groups:
         return quadratic_p(value, mean, variance)
 
 
-def _filled(
-    lists: Lists, statistic: Statistic, kept: NDArray[np.intp], stratum: NDArray[np.intp], n_queries: int
-) -> Array:
-    """Features of the kept queries; those without a list get the mean of their stratum, or of all if it has none."""
+def _filled(lists: Lists, statistic: Statistic, kept: NDArray[np.intp], n_queries: int) -> Array:
+    """Features of the kept queries; those without a list get the mean of the others.
+
+    Queries without a list are exchanged among themselves only, so that they add nothing to any difference.
+    """
     features = features_of(lists, statistic)
     row = np.full(n_queries, -1)
     row[lists.queries] = np.arange(len(lists.queries))
     row = row[kept]
-    here = row >= 0
-    filled = np.empty((len(kept), features.shape[1]))
-    filled[here] = features[row[here]]
-    for one in np.unique(stratum[~here]):
-        members = stratum == one
-        known = members & here
-        filled[members & ~here] = filled[known if known.any() else here].mean(axis=0)
+    filled = np.tile(features[row[row >= 0]].mean(axis=0), (len(kept), 1))
+    filled[row >= 0] = features[row[row >= 0]]
     return filled

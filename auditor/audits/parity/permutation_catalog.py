@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from auditor.audits.parity.catalog_graph import Graph, Units
 from auditor.audits.parity.data import Attribute, Results, slot_weights
+from auditor.audits.parity.level_counts import TOGETHER, LevelCounts
 from auditor.audits.parity.null_test import NullTest, Plan, Progress, exactly, run
 from auditor.audits.parity.statistics import (
     Array,
@@ -23,13 +24,15 @@ from auditor.audits.parity.statistics import (
     root_steps,
     within_strata,
 )
-from auditor.stats.permutation import normal_p, quadratic_p, reaches
+from auditor.stats.permutation import Blocks, normal_p, quadratic_p, reaches
 from auditor.stats.shuffling import LabelShuffler
 
 #: Slots that are counted in one go, over all permutations: few enough to stay in the cache of a core.
 _SLOTS_AT_ONCE = 1 << 16
+#: Cells that one byte can tell apart.
+_BYTE = 256
 #: Bytes of the numbers in which codes are fetched.
-_PACK = 8
+_PACK = TOGETHER
 
 
 def test_catalog_queries(
@@ -44,6 +47,7 @@ def test_catalog_queries(
     sequential: bool = False,
     progress: Progress | None = None,
     n_threads: int | None = None,
+    blocks: Blocks | None = None,
 ) -> NullTest:
     """Mode A: test whether the attribute of the results depends on that of the item that is the query.
 
@@ -59,7 +63,7 @@ def test_catalog_queries(
         one, and queries that are not such items.
     k, rank_aware
         As for `data.lists`.
-    statistic, n_permutations, seed, sequential, progress, n_threads
+    statistic, n_permutations, seed, sequential, progress, n_threads, blocks
         As for `permutation.test_groups`. Groups are the levels (classes of degrees), in their order.
 
     Raises
@@ -76,7 +80,7 @@ def test_catalog_queries(
         float(evaluate(graph.codes[None])[0]),
         LabelShuffler(graph.codes, graph.stratum),
         evaluate,
-        Plan(n_permutations, seed, sequential, progress, n_threads),
+        Plan(n_permutations, seed, sequential, progress, n_threads, blocks),
         signed=chosen.signed,
         closed_form_p=None,
         method=(
@@ -98,6 +102,7 @@ def test_catalog(
     sequential: bool = False,
     progress: Progress | None = None,
     n_threads: int | None = None,
+    blocks: Blocks | None = None,
 ) -> NullTest:
     """Mode C1: test whether the results match the catalog.
 
@@ -113,7 +118,7 @@ def test_catalog(
     results : Results
     k, rank_aware
         As for `data.lists`.
-    statistic, n_permutations, seed, sequential, progress, n_threads
+    statistic, n_permutations, seed, sequential, progress, n_threads, blocks
         As for `permutation.test_groups`; statistics of `statistics.names_against_target`.
 
     Raises
@@ -125,7 +130,7 @@ def test_catalog(
     query, unit, weight = units.slots(results, slot_weights(results, k, rank_aware=rank_aware))
     exposure = np.bincount(unit, weights=weight, minlength=len(units.codes)) / len(np.unique(query))
     chosen = choose(statistic, names_against_target(attribute.scale.kind))
-    plan = Plan(n_permutations, seed, sequential, progress, n_threads)
+    plan = Plan(n_permutations, seed, sequential, progress, n_threads, blocks)
     codes, features = units.columns(chosen)
     expected = _expected_exposure(exposure, codes, features, units.stratum)
     # Degrees are measured from what is expected, so that the target is 0 and needs no shares.
@@ -176,16 +181,24 @@ class _Evaluation:
             grid, self.column_of = units.bins()
             self.n_columns, self.root_steps = len(grid), root_steps(grid)
         self.codes_are_columns = bool((self.column_of == np.arange(len(self.column_of))).all())
-        few_cells = self.n_strata * graph.n_levels * self.n_columns <= 256
+        n_cells = self.n_strata * graph.n_levels * self.n_columns
         large = len(graph.unit) > _SLOTS_AT_ONCE // _PACK
-        self.packs = few_cells and large and self.codes_are_columns and self.values is None
+        packs = large and self.codes_are_columns and self.values is None
         same = np.ptp(graph.weight) < 1e-15 and self.values is None
         self.equal_weight = float(graph.weight[0]) if same else None
+        self.list_weight = np.zeros(graph.n_queries)
+        self.list_weight[graph.query] = 1.0 if same else graph.weight
+        in_lists = same or float(np.abs(self.list_weight[graph.query] - graph.weight).max()) < 1e-15
+        self.counts: LevelCounts | None = None
+        if packs and in_lists and n_cells <= _SLOTS_AT_ONCE:
+            self.counts = LevelCounts.of(graph.query, graph.unit, len(graph.codes), self.n_columns)
+        self.packs = packs and (n_cells <= _BYTE or self.counts is not None)
 
     def __call__(self, codes: NDArray[Any]) -> Array:
         """Statistics (rows,) of codes (rows, n_units)."""
         packed = len(codes) // _PACK * _PACK if self.packs and codes.dtype == np.uint8 else 0
-        parts = [self._eight(codes[start : start + _PACK]) for start in range(0, packed, _PACK)]
+        eight = self._eight if self.counts is None else self._eight_by_lists
+        parts = [eight(codes[start : start + _PACK]) for start in range(0, packed, _PACK)]
         return np.concatenate([*parts, self._plainly(codes[packed:])])
 
     def _plainly(self, codes: NDArray[Any]) -> Array:
@@ -244,13 +257,25 @@ class _Evaluation:
         for start in range(0, len(graph.unit), at_once):
             slots = slice(start, start + at_once)
             together = column.take(graph.unit[slots])
-            together += first.take(graph.query[slots])  # no byte overflows: there are at most 256 cells
+            together += first.take(graph.query[slots])  # no byte overflows: there are at most `_BYTE` cells
             place = space[: _PACK * len(together)]
             np.add(together.view(np.uint8), own_cells[: len(place)], out=place)
             weights = None if self.equal_weight is not None else np.repeat(graph.weight[slots], _PACK)
             counted += np.bincount(place, weights, minlength=len(counted))
         sizes = np.bincount((cell + np.arange(_PACK)[:, None] * cells).ravel(), minlength=_PACK * cells)
         return self._of_counts(counted, sizes, _PACK)
+
+    def _eight_by_lists(self, codes: NDArray[np.uint8]) -> Array:
+        """The same where the results of a list weigh alike."""
+        assert self.counts is not None
+        graph, n_groups = self.graph, self.graph.n_levels
+        cells = self.n_strata * n_groups
+        cell = graph.units.level_of[codes[:, graph.query_unit]] + graph.query_stratum * n_groups
+        cell += np.arange(_PACK)[:, None] * cells
+        place = (cell.T * self.n_columns) + np.arange(self.n_columns)[:, None, None]
+        weights = self.counts(codes) * self.list_weight[:, None]
+        counted = np.bincount(place.ravel(), weights.ravel(), minlength=_PACK * cells * self.n_columns)
+        return self._of_counts(counted, np.bincount(cell.ravel(), minlength=_PACK * cells), _PACK)
 
     def _of_counts(self, counted: NDArray[Any], sizes: NDArray[np.intp], rows: int) -> Array:
         shape = (rows, self.n_strata, self.graph.n_levels)

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from auditor.audits.parity.data import Attribute, Lists
 from auditor.audits.parity.null_test import NullTest, Plan, Progress, run
-from auditor.audits.parity.statistics import STATISTICS, Array, StatisticName, choose, names_against_target
+from auditor.audits.parity.statistics import STATISTICS, Array, StatisticName, choose, names_against_target, ridits
 from auditor.errors import InputError
-from auditor.stats.permutation import normal_p, quadratic_p
+from auditor.stats.permutation import Blocks, normal_p, quadratic_p
 from auditor.stats.shuffling import RowResampler, SignFlipper
 
 
@@ -26,6 +26,7 @@ def test_shares(
     sequential: bool = False,
     progress: Progress | None = None,
     n_threads: int | None = None,
+    blocks: Blocks | None = None,
 ) -> NullTest:
     """Mode C2: test whether the results match target shares, which may differ from query to query.
 
@@ -47,7 +48,7 @@ def test_shares(
         Target share of every level for each row of `lists`.
     target_mean : float or None
         Target mean in degrees, on an ITA scale.
-    statistic, n_permutations, seed, sequential, progress, n_threads
+    statistic, n_permutations, seed, sequential, progress, n_threads, blocks
         As for `permutation.test_groups`; statistics of `statistics.names_against_target`.
 
     Raises
@@ -75,14 +76,20 @@ def test_shares(
     if n < 2:
         raise InputError("a test against target shares needs at least two queries with annotated results")
     along = deviations @ chosen.axes(target)
+    if chosen.name == "mid-rank mean difference" and shares is not None:
+        # A query's results are ranked among its own target, as in the effect: where all have one target this is the same.
+        along = (deviations * ridits(shares)).sum(axis=1, keepdims=True)
     mean = along.mean(axis=0)
-    plan = Plan(n_permutations, seed, sequential, progress, n_threads)
+    plan = Plan(n_permutations, seed, sequential, progress, n_threads, blocks)
     observed = float(mean[0]) if chosen.signed else float(np.square(mean).sum())
     covariance = (along - mean).T @ (along - mean) / (n * (n - 1))
-    if chosen.signed:
-        closed = normal_p(observed / np.sqrt(covariance[0, 0])) if covariance[0, 0] > 1e-24 else None
+    expected = float(np.trace(covariance))
+    if expected < 1e-24:  # all queries deviate alike, and nothing is known of chance
+        closed = None
+    elif chosen.signed:
+        closed = normal_p(observed / np.sqrt(expected))
     else:
-        closed = quadratic_p(observed, float(np.trace(covariance)), 2 * float(np.square(covariance).sum()))
+        closed = quadratic_p(observed, expected, 2 * float(np.square(covariance).sum()))
 
     def flipped(signs: NDArray[Any]) -> Array:
         means = signs.astype(np.float64) @ along / n

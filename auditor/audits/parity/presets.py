@@ -8,24 +8,22 @@ References
 .. [4] Milvus, ``search``: a list of hits with ``id``, ``distance``, ``entity`` for every query.
 """
 
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from auditor.audits import InputFile
 from auditor.audits.findings import Caution
-from auditor.audits.parity.columnar import MOST_ROWS, Problems, Table, table_of
-from auditor.errors import InputError, printable
+from auditor.audits.parity.settings import named
+from auditor.audits.reading.columnar import Problems, Table
+from auditor.errors import InputError
 
 if TYPE_CHECKING:
-    from auditor.audits.parity.json_tables import Rows
+    from auditor.audits.reading.json_rows import Rows
 
 _TITLES = {"elasticsearch": "Elasticsearch answers", "vespa": "Vespa answers", "matrix": "Milvus or FAISS matrices"}
 _PRESETS = {"elasticsearch": ("elasticsearch",), "vespa": ("vespa",), "matrix": ("milvus", "faiss")}
 #: Column names of what an answer says of a hit itself; fields of the item keep their own names.
-_FIELDS = {
+FIELDS = {
     "elasticsearch": {"query_id": "query_id", "item_id": "_id", "score": "_score", "rank": "_rank"},
     "vespa": {"query_id": "query_id", "item_id": "id", "score": "relevance", "rank": "_rank"},
     "matrix": {"query_id": "query_id", "item_id": "id", "score": "distance", "rank": "_rank"},
@@ -46,7 +44,6 @@ _NOT_COLUMNS = {
     "errors",
 }
 _NO_RESULT = ("-1", -1)
-_MOST_UNPACKED_BYTES = 2 * 1024**3
 
 Record = tuple[int, Any]
 
@@ -60,33 +57,65 @@ def form_of(record: Any) -> str | None:
         return "elasticsearch"
     if isinstance(record.get("root"), dict):
         return "vespa"
-    ids, data = record.get("ids"), record.get("data")
+    ids, data = record.get("ids", record.get("I")), record.get("data")
     if isinstance(ids, list) or (isinstance(data, list) and all(isinstance(hit, dict | list) for hit in data)):
         return "matrix"
     return None
 
 
-def expect(file: str, form: str, preset: str) -> None:
-    """Refuse a file that is of another form than the declared one.
+@dataclass(frozen=True)
+class Answers:
+    """Reads the answers of search engines from JSON; see `auditor.audits.reading.json_tables.Nested`.
 
-    Raises
-    ------
-    InputError
-        If it is.
+    Attributes
+    ----------
+    preset : str
+        "auto", or the format that the person declared; answers of another form are refused.
     """
-    if preset != "auto" and preset not in _PRESETS[form]:
-        raise InputError(
-            f"The file holds {_TITLES[form]}, but the format was set to {preset}", file=file, fix="Set Format to auto."
-        )
 
+    preset: str
 
-def unpacked(document: Mapping[str, Any]) -> Iterator[Record]:
-    """The answers in one JSON object: the answer itself, or an object of query id -> answer."""
-    if form_of(document) is None and document and all(isinstance(answer, dict) for answer in document.values()):
-        for row, (name, answer) in enumerate(document.items(), start=1):
-            yield row, {"query_id": name, **answer}
-    else:
-        yield 1, dict(document)
+    def form_of(self, record: Any) -> str | None:
+        """What a record is; see `form_of`."""
+        return form_of(record)
+
+    def unpacked(self, document: Mapping[str, Any]) -> Iterator[Record]:
+        """The answers in one JSON object: the answer itself, or an object of query id -> answer."""
+        if form_of(document) is None and document and all(isinstance(answer, dict) for answer in document.values()):
+            for row, (name, answer) in enumerate(document.items(), start=1):
+                yield row, {"query_id": name, **answer}
+        else:
+            yield 1, dict(document)
+
+    def may_be_plain(self, file: str) -> None:
+        """Refuse a plain table where answers were declared.
+
+        Raises
+        ------
+        InputError
+            If they were.
+        """
+        if self.preset not in ("auto", "long"):
+            fix = f"Set {named('preset')} to auto."
+            raise InputError(f"The file holds no answers of {self.preset}", file=file, fix=fix)
+
+    def table(
+        self, file: str, form: str, title: str, records: Iterator[Record], rows: "Rows", problems: Problems
+    ) -> Table:
+        """A table with one row a hit.
+
+        Raises
+        ------
+        InputError
+            If the answers are of another form than the declared one.
+        """
+        if self.preset != "auto" and self.preset not in _PRESETS[form]:
+            raise InputError(
+                f"The file holds {_TITLES[form]}, but {named('preset')} was set to {self.preset}",
+                file=file,
+                fix=f"Set {named('preset')} to auto.",
+            )
+        return slots(file, form, title, records, rows, problems)
 
 
 def slots(file: str, form: str, title: str, records: Iterator[Record], rows: "Rows", problems: Problems) -> Table:
@@ -119,13 +148,14 @@ def slots(file: str, form: str, title: str, records: Iterator[Record], rows: "Ro
                         fix="Leave the query out, or look why nothing was found.",
                     )
                 )
-    cautions = [*_unnamed(unnamed), *_partial(partial)]
+    cautions = [*numbered(unnamed), *_partial(partial)]
     if position == empty and not problems.count:
         raise InputError("The file holds no answers", file=file)
-    return rows.table(f"{_TITLES[form]}, {title}", fields=_FIELDS[form], cautions=tuple(cautions))
+    return rows.table(f"{_TITLES[form]}, {title}", fields=FIELDS[form], cautions=tuple(cautions))
 
 
-def _unnamed(count: int) -> Iterator[Caution]:
+def numbered(count: int) -> Iterator[Caution]:
+    """That some answers name no query; nothing where all do."""
     if count:
         message = f"Answers that name no query: {count:,}. Queries are numbered from 0 in the order of the file."
         yield Caution(code="queries-numbered", message=message, count=count)
@@ -159,6 +189,7 @@ def _answers(form: str, record: Mapping[str, Any], row: int, file: str, problems
 
 
 def _matrix_rows(record: Mapping[str, Any], row: int, file: str, problems: Problems) -> Iterator[dict[str, Any]]:
+    record = _as_milvus(record)
     name = "ids" if isinstance(record.get("ids"), list) else "data"
     ids, distances, names = record[name], record.get("distances"), record.get("query_ids")
     about = {key: value for key, value in record.items() if key not in _NOT_COLUMNS and key != "query_ids"}
@@ -174,6 +205,7 @@ def _matrix_rows(record: Mapping[str, Any], row: int, file: str, problems: Probl
                     row=row,
                     column=column,
                     value=found,
+                    fix="Give every list of ids one of the others, in the same order.",
                 )
             )
             return
@@ -193,6 +225,14 @@ def _matrix_rows(record: Mapping[str, Any], row: int, file: str, problems: Probl
         if names is not None:
             answer["query_id"] = names[number]
         yield answer
+
+
+def _as_milvus(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A record with the keys of FAISS, I and D as its search gives them, under those of Milvus."""
+    if "ids" in record or not isinstance(record.get("I"), list):
+        return record
+    names = {"I": "ids", "D": "distances"}
+    return {names.get(key, key): value for key, value in record.items()}
 
 
 def _elastic_hits(answer: Mapping[str, Any], row: int, file: str, problems: Problems) -> Iterator[dict[str, Any]]:
@@ -237,7 +277,11 @@ def _matrix_hits(answer: Mapping[str, Any], row: int, file: str, problems: Probl
     ):
         problems.add(
             InputError(
-                "Ids and distances of a query are not lists of one length", file=file, row=row, column="distances"
+                "Ids and distances of a query are not lists of one length",
+                file=file,
+                row=row,
+                column="distances",
+                fix="Give every id one distance, or leave the distances out.",
             )
         )
         return
@@ -257,87 +301,3 @@ def _no_hit(file: str, row: int, place: int) -> InputError:
 
 
 _HITS = {"elasticsearch": _elastic_hits, "vespa": _vespa_hits, "matrix": _matrix_hits}
-
-
-def numpy_matrix(file: InputFile, problems: Problems) -> Table:
-    """Slots from an .npy matrix of ids, or an .npz with ``ids`` and, if wanted, ``distances`` and ``query_ids``.
-
-    Arrays of objects are never loaded: they could run code.
-
-    Raises
-    ------
-    InputError
-        If the file is damaged or holds something else.
-    """
-    import pyarrow as pa
-
-    ids, distances, names = _arrays(file)
-    n, k = ids.shape
-    if n * k > MOST_ROWS:
-        raise InputError(f"The matrix has {n * k:,} cells", file=file.name)
-    there = ids.ravel() != -1
-    query = np.repeat(np.arange(n), k)
-    for number in np.flatnonzero(~(ids != -1).any(axis=1)):
-        problems.add(
-            InputError("The query has no results", file=file.name, row=int(number) + 1, fix="Leave the query out.")
-        )
-    named = query if names is None else names[query]
-    arrays = {"query_id": named[there], "id": ids.ravel()[there], "_rank": np.tile(np.arange(1, k + 1), n)[there]}
-    if distances is not None:
-        arrays["distance"] = distances.ravel()[there].astype(np.float64)
-    fields = {key: column for key, column in _FIELDS["matrix"].items() if column in arrays}
-    return table_of(
-        file.name,
-        "numpy matrix of ids",
-        {name: pa.array(array) for name, array in arrays.items()},
-        query[there] + 1,
-        problems,
-        fields=fields,
-        cautions=tuple(_unnamed(n if names is None else 0)),
-    )
-
-
-def _arrays(file: InputFile) -> tuple[Any, Any, Any]:
-    bad: str | None = None
-    ids: Any = None
-    distances: Any = None
-    names: Any = None
-    try:
-        if file.name.lower().endswith("npz"):
-            with zipfile.ZipFile(file.path) as archive:
-                if sum(entry.file_size for entry in archive.infolist()) > _MOST_UNPACKED_BYTES:
-                    raise InputError("The archive unpacks to more than 2 GiB", file=file.name)
-            # Opened here, so that it is closed even where numpy gives up.
-            with file.path.open("rb") as stream, np.load(stream, allow_pickle=False) as loaded:
-                if "ids" not in loaded:
-                    raise InputError(
-                        "The archive has no array 'ids'", file=file.name, value=", ".join(loaded.files[:10])
-                    )
-                ids = loaded["ids"]
-                distances = loaded.get("distances")
-                names = loaded.get("query_ids")
-        else:
-            ids = np.load(file.path, allow_pickle=False, mmap_mode="r")
-    except (
-        ValueError,
-        OSError,
-        EOFError,
-        KeyError,
-        SyntaxError,
-        TypeError,
-        OverflowError,
-        zipfile.BadZipFile,
-    ) as error:
-        raise InputError(f"The numpy file is damaged: {printable(str(error), 160)}", file=file.name) from error
-    ids = np.asarray(ids)
-    if ids.ndim == 1:
-        ids = ids[None, :]
-    if ids.ndim != 2 or ids.dtype.kind not in "iu" or not ids.size:
-        bad = f"'ids' is {ids.dtype} of shape {ids.shape} instead of whole numbers of shape (queries, k)"
-    elif distances is not None and (distances.shape != ids.shape or distances.dtype.kind not in "fiu"):
-        bad = f"'distances' is {distances.dtype} of shape {distances.shape} instead of numbers of shape {ids.shape}"
-    elif names is not None and (names.shape != ids.shape[:1] or names.dtype.kind not in "iuU"):
-        bad = f"'query_ids' is {names.dtype} of shape {names.shape} instead of ids of shape {ids.shape[:1]}"
-    if bad is not None:
-        raise InputError(bad, file=file.name, fix="Save the labels that the index search gave, as integers.")
-    return ids, distances, names

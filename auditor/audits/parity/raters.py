@@ -6,9 +6,9 @@ from auditor.audits import InputFile
 from auditor.audits.parity import columns, readers
 from auditor.audits.parity.annotated import annotations_of
 from auditor.audits.parity.annotation import Annotations, agreement, consensus
-from auditor.audits.parity.columnar import Problems
 from auditor.audits.parity.findings import RaterAgreement
 from auditor.audits.parity.spec import ParitySpec
+from auditor.audits.reading.columnar import Problems
 
 _ROLE = "annotations"
 

@@ -83,7 +83,7 @@ def _few_queries(tester: Tester, subject: Subject, effect: EffectInfo) -> list[C
     situation = SITUATIONS[subject.attribute.scale.kind] if of_groups else AGAINST_TARGET
     measured = measured_coverage(situation, 2 * fewest if of_groups else fewest)
     who = "The smallest group has" if of_groups else "There are"
-    message = f"{who} {fewest:,} queries: intervals may be too narrow"
+    message = f"{who} {fewest:,} queries: intervals are rough"
     if measured is not None:
         message += f"; measured coverage of nominal 95% intervals at about so few: {measured[1]:.1%}"
     return [Caution(code="few-queries", message=f"{message}.", count=fewest)]

@@ -1,7 +1,8 @@
 """How far the answer of a run holds: the reruns that the sensitivity analyses ask for.
 
 A rerun takes fewer permutations than the test itself, and a normal interval around the primary effect, as many standard
-errors wide as that of the run and with errors over queries widened as there (ours). What stands beside the rows is a rerun
+errors wide as that of the run and with errors over queries widened as there (ours); distances between distributions are
+bounded anew where all else lies within the margin. What stands beside the rows is a rerun
 of the unchanged results, so that like is compared with like.
 """
 
@@ -13,17 +14,16 @@ from numpy.typing import NDArray
 
 from auditor.audits import Context
 from auditor.audits.parity.annotation import UNSURE, Annotations
-from auditor.audits.parity.answers import differences
+from auditor.audits.parity.answers import differences, distances
 from auditor.audits.parity.contrasts import influence
 from auditor.audits.parity.data import MISSING, Results
 from auditor.audits.parity.findings import EffectInfo, SensitivityInfo
-from auditor.audits.parity.hypotheses import Tester, of_location
-from auditor.audits.parity.null_test import NullTest
+from auditor.audits.parity.hypotheses import Tester
 from auditor.audits.parity.sensitivity import sensitivity
 from auditor.audits.parity.sensitivity_question import Answer, Looked, Question, Rerun, look
-from auditor.audits.parity.stages import Stages
 from auditor.audits.parity.subject import Subject, subject
-from auditor.audits.parity.verdict import lies_within, state_of
+from auditor.audits.parity.verdict import lies_below, lies_within, state_of
+from auditor.audits.stages import Stages
 from auditor.errors import InputError
 
 #: Permutations of a rerun, unless alpha asks for more; a p-value at alpha then rests on 20 of them (ours).
@@ -156,28 +156,22 @@ def _rerun(tester: Tester, question: Question, effects: Sequence[EffectInfo], n_
     def rerun(results: Results) -> Answer:
         looked = look(question, results)
         retester = replace(tester, spec=fewer, results=results)
-        test = retester.test(looked.subject, None, tester.declared())
+        test = retester.test(looked.subject, None, tester.declared(), None)
         value = looked.value
         low = high = None
         if reach is not None:
             off = reach * _error(looked)
             low, high = value - off, value + off
         inside = whole and margin is not None and all(within(looked, each, off) for each, off in reaches)
-        shape = _shape(retester, looked.subject, test) if inside else None
-        return Answer(
-            value, low, high, test.p_value, state_of(inside=inside, p_value=test.p_value, alpha=alpha, shape_p=shape)
-        )
+        inside = inside and margin is not None and _bounded(retester, looked.subject, margin)
+        return Answer(value, low, high, test.p_value, state_of(inside=inside, p_value=test.p_value, alpha=alpha))
 
     return rerun
 
 
-def _shape(tester: Tester, subject: Subject, test: NullTest) -> float | None:
-    """p-value of whether distributions differ in any way, as the run asks it; None on a scale of names."""
-    statistic = tester.omnibus(subject, test.statistic_name)
-    if statistic is not None:
-        return tester.test(subject, None, statistic).p_value
-    of_names = subject.attribute.scale.kind == "nominal"
-    return None if of_names or of_location(test.statistic_name) else test.p_value
+def _bounded(tester: Tester, subject: Subject, margin: float) -> bool:
+    """Whether every distance between distributions lies below the margin."""
+    return all(lies_below(one.high, margin) for one in distances(tester, subject))
 
 
 def _reach(question: Question, effect: EffectInfo) -> float | None:

@@ -4,7 +4,6 @@ Only distinct texts are looked at. A text that fits no level, or that belongs to
 refused by name with the nearest level; what may stand for "no value" is asked about, never taken for it silently.
 """
 
-import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,7 +15,9 @@ from numpy.typing import NDArray
 from auditor.audits.parity import degrees
 from auditor.audits.parity.data import ITA_CLASSES, MISSING, Scale, ScaleKind
 from auditor.audits.parity.sentinels import HEX, NUMBER, SENTINELS, is_sentinel, no_value
+from auditor.audits.parity.settings import named
 from auditor.audits.parity.tones import LEVELS, UNCERTAIN, ToneScale, scale_of
+from auditor.audits.reading.names import did_you_mean
 from auditor.errors import InputError, printable
 
 if TYPE_CHECKING:
@@ -32,6 +33,22 @@ _TYPE = re.compile(
     re.IGNORECASE,
 )
 _ROMAN = {"i": 0, "ii": 1, "iii": 2, "iv": 3, "v": 4, "vi": 5}
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Spellings of one column that are, or may be, of different tone scales.
+
+    Attributes
+    ----------
+    problem, fix : str
+    parts : dict of str to list of int
+        How the texts are written, in words -> their numbers.
+    """
+
+    problem: str
+    fix: str
+    parts: dict[str, list[int]]
 
 
 @dataclass(frozen=True)
@@ -52,6 +69,8 @@ class Meaning:
         CIELAB of texts that are colours.
     notes : tuple of str
         What was decided, as sentences.
+    mixture : Mixture or None
+        Spellings that are, or may be, of different scales.
     """
 
     scale: Scale
@@ -62,6 +81,7 @@ class Meaning:
     sentinel: NDArray[np.bool_]
     lab: NDArray[np.float64] | None = None
     notes: tuple[str, ...] = field(default=())
+    mixture: Mixture | None = None
 
 
 def kind_of(texts: Sequence[str], spec: "ParitySpec", *, is_primary: bool) -> ScaleKind:
@@ -117,17 +137,18 @@ def meaning(
         number for number in live if texts[number].casefold() in SENTINELS and texts[number].casefold() not in by_name
     ]
     for number in asking:
-        wrong[number] = no_value(texts[number], "name it under Levels")
+        wrong[number] = no_value(texts[number], f"name it under {named('levels')}")
     live = [number for number in live if number not in wrong]
     names = [texts[number] for number in live]
+    mixture = None if declared else mixture_of(names, live)
     if kind == "ordinal":
-        levels, found, notes = _ordinal(names, counts[live], declared, live, wrong)
+        levels, found, notes = _ordinal(names, counts[live], declared, live, wrong, is_mixed=mixture is not None)
     else:
-        levels, found, notes = _nominal(names, counts[live], declared, more_levels, live, wrong)
+        levels, found, notes = _nominal(names, declared, more_levels, live, wrong)
     level = np.full(len(texts), MISSING, np.int16)
     for number, place in zip(live, found, strict=True):
         level[number] = MISSING if place is None else place
-    return Meaning(Scale(kind, levels), level, None, wrong, uncertain, sentinel, None, notes)
+    return Meaning(Scale(kind, levels), level, None, wrong, uncertain, sentinel, None, notes, mixture)
 
 
 # ---- names and orders
@@ -137,7 +158,6 @@ _Found = tuple[tuple[str, ...], list[int | None], tuple[str, ...]]
 
 def _nominal(
     names: list[str],
-    often: NDArray[np.int64],
     declared: Sequence[str],
     more: Sequence[str],
     live: list[int],
@@ -145,19 +165,27 @@ def _nominal(
 ) -> _Found:
     if declared:
         return tuple(declared), _declared(names, declared, live, wrong), ()
-    _check_one_scale(names, often, live, wrong)
     levels = tuple(sorted({*names, *more}, key=by_number_then_name))
     if len(levels) > MOST_LEVELS:
         problem = f"The column has {len(levels):,} different values: these are no levels"
         wrong[WHOLE] = InputError(problem, value=names[0], fix="Name another column, or the scale ita for degrees.")
         return levels[:MOST_LEVELS], [None] * len(names), ()
-    folded: dict[str, list[str]] = {}
-    for name in levels:
-        folded.setdefault(" ".join(name.casefold().split()), []).append(name)
-    alike = [" and ".join(printable(name, 40) for name in same) for same in folded.values() if len(same) > 1]
-    notes = (f"Levels that differ in case or blanks only are counted apart: {'; '.join(alike[:5])}.",) if alike else ()
+    same = [" and ".join(printable(name, 40) for name in variants) for variants in alike(levels)]
+    notes = (
+        (f"Levels that differ in case or blanks only are counted apart: {'; '.join(same[:5])}. Write them alike.",)
+        if same
+        else ()
+    )
     place = {name: number for number, name in enumerate(levels)}
     return levels, [place[name] for name in names], notes
+
+
+def alike(names: Sequence[str]) -> list[list[str]]:
+    """Names that differ in capitals or blanks only, together."""
+    folded: dict[str, list[str]] = {}
+    for name in names:
+        folded.setdefault("".join(name.casefold().split()), []).append(name)
+    return [same for same in folded.values() if len(same) > 1]
 
 
 def by_number_then_name(name: str) -> tuple[int, float, str]:
@@ -183,11 +211,8 @@ def _declared(
 
 def unknown(name: str, levels: Sequence[str]) -> InputError:
     """A label that is no level, with the nearest one, without the place."""
-    near = difflib.get_close_matches(name.casefold()[:60], [level.casefold() for level in levels], n=1, cutoff=0.6)
-    nearest = next((level for level in levels if near and level.casefold() == near[0]), None)
     shown = ", ".join(printable(level, 30) for level in levels[:20]) + (" ..." if len(levels) > 20 else "")
-    hint = f" Did you mean {printable(nearest, 40)}?" if nearest else ""
-    return InputError("The label is unknown", value=name, fix=f"Allowed: {shown}.{hint}")
+    return InputError("The label is unknown", value=name, fix=f"Allowed: {shown}.{did_you_mean(name, levels)}")
 
 
 def _monk(text: str) -> int | None:
@@ -209,20 +234,56 @@ def _tone(text: str, scale: ToneScale, *, digits: bool) -> int | None:
     return None if place is None else place - 1
 
 
-def _check_one_scale(names: list[str], often: NDArray[np.int64], live: list[int], wrong: dict[int, InputError]) -> None:
-    """Mark texts of another tone scale than the others' as wrong: those of the scale with fewer rows."""
-    monk = np.array([_monk(name) is not None for name in names], np.bool_)
-    types = np.array([_type(name, roman=True) is not None for name in names], np.bool_)
-    if not monk.any() or not types.any() or not (monk | types).all():
-        return
-    is_monk_rare = often[monk].sum() <= often[types].sum()
-    rare, usual = ("Monk", "Fitzpatrick") if is_monk_rare else ("Fitzpatrick", "Monk")
-    for place in np.flatnonzero(monk if is_monk_rare else types).tolist():
-        wrong[live[place]] = InputError(
-            f"The column mixes two scales: this is a {rare} tone, others are {usual} tones",
-            value=names[place],
-            fix="Write all labels on one scale, each scale in a column of its own.",
+def mixture_of(names: Sequence[str], live: Sequence[int]) -> Mixture | None:
+    """Spellings of different tone scales in one column; None where all are, or can only be, of one scale.
+
+    "MST 4" is a Monk tone and so are 7 to 10; "IV" and "type 4" are Fitzpatrick types; 1 to 6 alone may be either. A
+    column that also holds what is no tone is one of names.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Distinct texts of the column.
+    live : sequence of int
+        Number of each.
+    """
+    by_name, types, high, low = _sorted_by_spelling(names, live)
+    if not types and not (by_name and low and not high):
+        return None
+    numbers = [*high, *low]
+    apart = "give each scale a column of its own"
+    if types and (by_name or high):
+        parts = {"Monk tones": [*by_name, *numbers], "Fitzpatrick types": types}
+        return Mixture("The column mixes two scales", f"Write all labels on one scale, or {apart}.", parts)
+    problem = "The column mixes two scales, or two ways of writing one"
+    if types and low:
+        parts = {"Fitzpatrick types": types, "whole numbers, which may be Monk tones or types": low}
+        fix = (
+            f"If the numbers are types, name the levels I to VI in {named('levels')}; if they are Monk tones, {apart}."
         )
+        return Mixture(problem, fix, parts)
+    if types:
+        return None
+    parts = {"Monk tones by name": by_name, "whole numbers up to 6, which may be Fitzpatrick types": low}
+    fix = f"If the numbers are Monk tones, name the levels 1 to 10 in {named('levels')}; if they are types, {apart}."
+    return Mixture(problem, fix, parts)
+
+
+def _sorted_by_spelling(names: Sequence[str], live: Sequence[int]) -> tuple[list[int], ...]:
+    """Numbers of Monk tones by name, Fitzpatrick types, whole numbers over 6 and up to 6; none where something is no tone."""
+    by_name: list[int] = []
+    types: list[int] = []
+    high: list[int] = []
+    low: list[int] = []
+    for number, name in zip(live, names, strict=True):
+        monk = _MONK.fullmatch(name)
+        if _type(name, roman=True):
+            types.append(number)
+        elif monk is not None:
+            (by_name if monk[1] else high if int(monk[2]) > len(LEVELS["fitzpatrick"]) else low).append(number)
+        elif name.casefold() != UNCERTAIN:
+            return [], [], [], []
+    return by_name, types, high, low
 
 
 def _ordinal(
@@ -231,26 +292,27 @@ def _ordinal(
     declared: Sequence[str],
     live: list[int],
     wrong: dict[int, InputError],
+    *,
+    is_mixed: bool,
 ) -> _Found:
     if declared:
         return tuple(declared), _declared(names, declared, live, wrong), ()
     monk = [_tone(name, "monk", digits=True) for name in names]
     types = [_tone(name, "fitzpatrick", digits=False) for name in names]
     n_monk, n_types = (int(often[[place is not None for place in places]].sum()) for places in (monk, types))
-    _check_one_scale(names, often, live, wrong)
-    if names and n_monk + n_types <= often.sum() / 2:
+    if names and not is_mixed and n_monk + n_types <= often.sum() / 2:
         # Most labels are on neither scale: one problem, not one a row.
         wrong[WHOLE] = InputError(
             "The order of the levels is not known",
             value=names[0],
-            fix="Name the levels in order under Levels; only Monk 1 to 10 and Fitzpatrick I to VI are recognised.",
+            fix=f"Name the levels in order under {named('levels')}; only Monk 1 to 10 and Fitzpatrick I to VI are recognised.",
         )
         return tuple(names[:MOST_LEVELS]), [None] * len(names), ()
     scale: ToneScale = "monk" if n_monk >= n_types else "fitzpatrick"
     levels = LEVELS[scale]
     places = monk if scale == "monk" else types
     for number, name, place in zip(live, names, places, strict=True):
-        if place is None and number not in wrong:
+        if place is None and not (is_mixed and (_monk(name) or _type(name, roman=True))):
             wrong[number] = unknown(name, levels)
     notes: tuple[str, ...] = ()
     if (

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 
+from auditor.audits.parity.settings import named
 from auditor.errors import InputError
 
 #: Texts that often stand for "no value": refused until somebody says what they are (ours).
@@ -21,9 +22,7 @@ def sentinel_error(text: str, otherwise: str) -> InputError | None:
 
 def no_value(text: str, otherwise: str = "") -> InputError:
     """The question whether a text stands for no value, without the place."""
-    fix = "If it does, add it to Values that mean missing (sentinels)" + (
-        f"; if it is a value, {otherwise}." if otherwise else "."
-    )
+    fix = f"If it does, add it to {named('sentinels')}" + (f"; if it is a value, {otherwise}." if otherwise else ".")
     return InputError("This may stand for no value", value=text, fix=fix)
 
 

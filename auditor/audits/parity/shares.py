@@ -7,11 +7,12 @@ from numpy.typing import NDArray
 
 from auditor.audits.findings import Caution
 from auditor.audits.parity.checks import filled
-from auditor.audits.parity.columnar import Column, Problems, Table
 from auditor.audits.parity.columns import missing
 from auditor.audits.parity.data import MISSING, Scale
 from auditor.audits.parity.scales import unknown
-from auditor.errors import InputError
+from auditor.audits.reading.columnar import Column, Problems, Table
+from auditor.audits.reading.names import nearest
+from auditor.errors import InputError, printable
 
 #: Shares are written rounded: a row may miss 1 by this and is divided by its sum (ours).
 ROUNDING = 0.01
@@ -85,7 +86,7 @@ def matrix(
     )
     if problems.count > before or per_row is None:
         return None
-    per_row = _summing_to_one(table, per_row, row_query, problems, cautions)
+    per_row = _summing_to_one(table, fields, scale, per_row, row_query, problems, cautions)
     if problems.count > before:
         return None
     if row_query is None:  # one target for all queries
@@ -210,7 +211,13 @@ def _check_once(table: Table, name: str, column: Column, key: NDArray[np.int64],
 
 
 def _summing_to_one(
-    table: Table, shares: NDArray[np.float64], rows: list[int] | None, problems: Problems, cautions: list[Caution]
+    table: Table,
+    fields: Mapping[str, str],
+    scale: Scale,
+    shares: NDArray[np.float64],
+    rows: list[int] | None,
+    problems: Problems,
+    cautions: list[Caution],
 ) -> NDArray[np.float64]:
     """Shares whose rows sum to 1; one level that nobody named is the rest, others that nobody named are 0."""
     absent = np.flatnonzero(np.isnan(shares).all(axis=0))
@@ -222,6 +229,11 @@ def _summing_to_one(
         cautions.append(Caution(code="shares-completed", message=message, count=len(known)))
         total = known.sum(axis=1)
     bad = np.abs(total - 1) > ROUNDING
+    if bad.any() and len(absent):
+        first = int(np.flatnonzero(bad)[0])
+        row = None if rows is None else rows[first]
+        problems.add(_unnamed(table, fields, scale, absent, float(total[first]), row))
+        return known
 
     def wrong(number: int) -> InputError:
         in_percent = abs(total[number] - 100) <= 100 * ROUNDING
@@ -240,3 +252,26 @@ def _summing_to_one(
         message = f"Rows whose shares add up to 1 only after rounding: {rounded:,}; each was divided by its row's sum."
         cautions.append(Caution(code="shares-rounded", message=message, count=rounded))
     return np.asarray(known / np.where(total > 0, total, 1)[:, None], np.float64)
+
+
+def _unnamed(
+    table: Table,
+    fields: Mapping[str, str],
+    scale: Scale,
+    absent: NDArray[np.int64],
+    total: float,
+    row: int | None,
+) -> InputError:
+    """The one problem that levels of the results have no target, as where their names are written otherwise."""
+    named = levels_named(table, fields)
+    lacking = [scale.levels[number] for number in absent]
+    shown = ", ".join(printable(name, 40) for name in lacking[:10])
+    has = ", ".join(printable(name, 40) for name in named[:10])
+    meant = [(name, near[0]) for name in lacking if (near := nearest(name, named))]
+    hint = f" Perhaps {printable(meant[0][1], 40)} is {printable(meant[0][0], 40)}." if meant else ""
+    return InputError(
+        f"The shares add up to {total:.4g} instead of 1, and no share is given for {shown}",
+        file=table.file,
+        row=None if row is None else table.row(row),
+        fix=f"Write the levels as the results do. The file names {has}.{hint}",
+    )

@@ -44,7 +44,7 @@ class ParitySpec(BaseModel):
         default="auto",
         title="Format",
         description="How the results are written: a long table, a TREC run, or the answers of a search engine. auto: what the "
-        "file shows; the preview says what that is.",
+        "file shows.",
     )
     mapping: dict[str, str] = Field(
         default_factory=dict,
@@ -56,7 +56,8 @@ class ParitySpec(BaseModel):
         default="",
         max_length=200,
         title="Attribute",
-        description="Column of the protected attribute that is tested first. Empty: the one that the preview names.",
+        description="Column of the protected attribute that is tested first. Empty: the one with a usual name, such as skin_tone "
+        "or monk, if there is just one.",
     )
     more_attributes: tuple[str, ...] = Field(
         default=(),
@@ -88,7 +89,8 @@ class ParitySpec(BaseModel):
         default="",
         max_length=200,
         title="Query group",
-        description="Column with the group of each query. Empty: the one that the preview names, if there is one.",
+        description="Column with the group of each query. Empty: the one with a usual name, such as query_group, if there is "
+        "one.",
     )
     group_order: tuple[str, ...] = Field(
         default=(),
@@ -149,7 +151,8 @@ class ParitySpec(BaseModel):
         title="Margin",
         description="Largest effect that would not matter, in the unit of the effect. On the scale nominal: a share below 1, "
         "such as 0.05 for 5 percentage points; ordinal: a difference in mean mid-rank below 1, such as 0.05; ita: degrees, up "
-        "to 90. Parity is concluded only if the interval of every difference lies within it. Empty: parity cannot be concluded.",
+        "to 90. Parity is concluded only if the interval of every difference lies within it and, but for names, so does the "
+        "upper limit of the distance between the distributions (Wasserstein-1). Empty: parity cannot be concluded.",
     )
     alpha: float = Field(
         default=0.05,
@@ -245,8 +248,14 @@ class ParitySpec(BaseModel):
         default="",
         max_length=4_000,
         title="Folder of images",
-        description="Images are looked up here, by the image column or the item's id. They are shown, and stay where they are: "
-        "the case does not copy them.",
+        description="Images are looked up here, by the image column or the item's id. They are shown while you annotate and look "
+        "at results, and stay where they are: the case does not copy them.",
+    )
+    pictures: bool = Field(
+        default=False,
+        title="Pictures in the report",
+        description="Show the images themselves, small, on the contact sheet of the report and in what is exported from it. Off: "
+        "the sheet shows tones only, and no face leaves the case with a report.",
     )
     system: str = Field(
         default="",

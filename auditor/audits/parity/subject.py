@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from auditor.audits.parity.data import MISSING, Attribute, Lists, Results, lists, slot_weights
 from auditor.audits.parity.findings import Mode
+from auditor.audits.parity.settings import named
 from auditor.audits.parity.spec import ParitySpec
 from auditor.errors import InputError
 
@@ -27,11 +28,13 @@ class Subject:
     group_names : tuple of str
         Groups that have queries.
     stratum : ndarray of int32, shape (n,)
-        Stratum of each query.
+        Stratum of each query; in mode A that of the item which it is.
     target : ndarray of float64, shape (n, n_levels), or None
         Expected shares of each query's list, in modes C1 and C2.
     target_mean : float or None
         Expected mean in degrees, in modes C1 and C2.
+    target_cumulative : ndarray of float64, shape (n, n_grid), or None
+        Expected share of each query's list at or below each point of the lists' grid of degrees, in mode C1.
     """
 
     attribute: Attribute
@@ -41,6 +44,7 @@ class Subject:
     stratum: NDArray[np.int32]
     target: NDArray[np.float64] | None = None
     target_mean: float | None = None
+    target_cumulative: NDArray[np.float64] | None = None
 
 
 def resolve(spec: ParitySpec, results: Results) -> tuple[Mode, str]:
@@ -54,7 +58,7 @@ def resolve(spec: ParitySpec, results: Results) -> tuple[Mode, str]:
     possible = _possible(results)
     if spec.mode != "auto":
         if possible[spec.mode]:
-            raise InputError(f"Mode {spec.mode} is not possible: {possible[spec.mode]}", column="mode", value=spec.mode)
+            raise InputError(f"{named('mode')}: {spec.mode} is not possible: {possible[spec.mode]}")
         return spec.mode, "it was asked for"
     order: tuple[tuple[Mode, str], ...] = (
         ("B", "queries have groups"),
@@ -69,7 +73,8 @@ def resolve(spec: ParitySpec, results: Results) -> tuple[Mode, str]:
             return mode, reason
     raise InputError(
         "There is nothing to compare the results with",
-        fix="Name the column of query groups, or add an annotated catalog or a table of target shares.",
+        fix=f"Name the column of query groups in {named('query_group')}, or add an annotated catalog or a table of target "
+        "shares.",
     )
 
 
@@ -84,9 +89,8 @@ def _refuse_coincidence(spec: ParitySpec, results: Results) -> None:
     if "query_item" not in spec.mapping and all(name.isdecimal() for name in results.query_ids):
         raise InputError(
             "Query ids are whole numbers that stand in the catalog as item ids too, which may be a coincidence",
-            column="mode",
-            value="auto",
-            fix="Ask for mode A if every query is that item of the catalog, for mode C1 to compare the results with the catalog.",
+            fix=f"Set {named('mode')} to A if every query is that item of the catalog, to C1 to compare the results with the "
+            "catalog.",
         )
 
 
@@ -113,7 +117,10 @@ def subject(spec: ParitySpec, results: Results, mode: Mode, attribute: Attribute
     InputError
         If fewer than two groups are left, or no list at all.
     """
-    found = lists(results, attribute, k=k, rank_aware=spec.weights == "rank")
+    catalog = None
+    if mode == "C1" and attribute.value is not None:  # the catalog may go further than what is shown of it
+        catalog = attribute.value[results.in_catalog & (attribute.level != MISSING)]
+    found = lists(results, attribute, k=k, rank_aware=spec.weights == "rank", grid_of=catalog)
     own = own_group(results, mode, attribute)[found.queries]
     found, own = _only(found, own != MISSING), own[own != MISSING]
     if not len(found.queries):
@@ -128,11 +135,21 @@ def subject(spec: ParitySpec, results: Results, mode: Mode, attribute: Attribute
     if mode in ("A", "B") and len(names) < 2:
         raise InputError(
             f"Queries of one group only are left ({names[0]})",
-            column="query_group",
             fix="A comparison needs at least two groups with results whose attribute is known.",
         )
-    made = Subject(attribute, found, group.astype(np.int16), names, results.query_stratum[found.queries])
-    return _with_target(made, results, mode)
+    stratum = _stratum(results, mode)[found.queries]
+    return _with_target(Subject(attribute, found, group.astype(np.int16), names, stratum), results, mode)
+
+
+def _stratum(results: Results, mode: Mode) -> NDArray[np.int32]:
+    """Stratum of each query, shape (Q,), within which its group is compared.
+
+    In mode A labels are exchanged within strata of items, so a query is in that of the item which it is: a stratum that is
+    known of queries only cannot divide the null hypothesis, and must not divide the effect.
+    """
+    if mode != "A":
+        return results.query_stratum
+    return np.where(results.query_item != MISSING, results.item_stratum[results.query_item], 0).astype(np.int32)
 
 
 def own_group(results: Results, mode: Mode, attribute: Attribute) -> NDArray[np.int16]:
@@ -186,9 +203,16 @@ def _with_target(made: Subject, results: Results, mode: Mode) -> Subject:
     np.add.at(exposure, (results.query, results.item_stratum[results.item]), weight)
     exposure = exposure[made.lists.queries]
     exposure /= exposure.sum(axis=1, keepdims=True)
-    mean = None
+    mean = cumulative = None
     if attribute.value is not None:
-        sums = np.bincount(results.item_stratum[known], weights=attribute.value[known], minlength=n_strata)
+        value, stratum = attribute.value[known], results.item_stratum[known]
+        sums = np.bincount(stratum, weights=value, minlength=n_strata)
         means = sums / np.maximum(table.sum(axis=1), 1)
         mean = float((exposure @ means).mean())
-    return replace(made, target=exposure @ share, target_mean=mean)
+        assert made.lists.grid is not None, "lists have a grid on an ITA scale"
+        grid = made.lists.grid
+        counts = np.zeros((n_strata, len(grid)))
+        np.add.at(counts, (stratum, np.searchsorted(grid, value, side="left")), 1)
+        below = np.cumsum(counts, axis=1) / np.maximum(table.sum(axis=1, keepdims=True), 1)
+        cumulative = exposure @ below
+    return replace(made, target=exposure @ share, target_mean=mean, target_cumulative=cumulative)

@@ -14,6 +14,7 @@ _WHOLE = {"k", "rank", "n", "n_slots", "n_known", "n_permutations", "place"}
 _NUMBERS = {
     *("statistic", "p_value", "p_low", "p_high", "adjusted_p", "value", "low", "high", "observed", "expected"),
     *("deviation", "share", "weight", "x", "power", "detectable", "effect"),
+    *("ndkl", "awrf", "lowest", "highest"),
 }
 
 
@@ -28,6 +29,7 @@ _LEVEL = _column("level", "Level", "Level of the attribute; empty where degrees 
 _LOW = _column("low", "Low", "Lower bound of the interval; empty where there is none.")
 _HIGH = _column("high", "High", "Upper bound of the interval.")
 _QUERY = _column("query_id", "Query", "Id in the file.")
+_SHARE = "share"
 _METHOD = _column("method", "Method", "How it was computed.", detail=True)
 
 COLUMNS: Mapping[str, tuple[str, tuple[Column, ...]]] = {
@@ -74,12 +76,18 @@ COLUMNS: Mapping[str, tuple[str, tuple[Column, ...]]] = {
             _K.model_copy(update={"detail": True}),
             _GROUP,
             _LEVEL,
-            _column("observed", "Observed", "Mean share of the level in the lists of the group."),
-            _column("expected", "Expected", "Mean share under the null hypothesis."),
-            _column("deviation", "Deviation", "Observed less expected."),
+            _column("observed", "Observed", "Mean share of the level in the lists of the group.", _SHARE),
+            _column("expected", "Expected", "Mean share under the null hypothesis.", _SHARE),
+            _column("deviation", "Deviation", "Observed less expected.", _SHARE),
             _LOW,
             _HIGH,
-            _column("p_value", "p", "Normal approximation; for looking closer, not a test of the run.", detail=True),
+            _column(
+                "p_value",
+                "p",
+                "From a t-distribution, with errors no smaller than under the null hypothesis; for looking closer, not a test of "
+                "the run. Empty where results are too few.",
+                detail=True,
+            ),
             _column("adjusted_p", "Adjusted p", "False discovery rate over these cells, after Benjamini and Hochberg."),
         ),
     ),
@@ -93,7 +101,7 @@ COLUMNS: Mapping[str, tuple[str, tuple[Column, ...]]] = {
             _GROUP,
             _column("rank", "Rank", "Place in the list, from 1."),
             _LEVEL,
-            _column("share", "Share", "Share of the level at this rank; empty for degrees."),
+            _column("share", "Share", "Share of the level at this rank; empty for degrees.", _SHARE),
             _column("value", "Mean", "Mean degrees at this rank.", "degrees"),
             _LOW,
             _HIGH,
@@ -111,7 +119,8 @@ COLUMNS: Mapping[str, tuple[str, tuple[Column, ...]]] = {
     "power": (
         "Power",
         (
-            _column("x_name", "Varied", "n_queries, or beta: the share of slots filled from the query's own group."),
+            _column("varied", "Varied", "What the curve varies."),
+            _column("x_name", "Name", "Its short name: n_queries or beta.", detail=True),
             _column("x", "Value", "Value of what is varied."),
             _column(
                 "detectable", "Detectable bias", "Least bias that the two-sided test sees with the power asked for."
@@ -135,6 +144,24 @@ COLUMNS: Mapping[str, tuple[str, tuple[Column, ...]]] = {
             _column("detail", "Detail", "In words; in a report under Method.", detail=True),
         ),
     ),
+    "ranking": (
+        "Descriptive measures of the ranking",
+        (
+            _GROUP,
+            _column(
+                "ndkl", "NDKL", "Mean divergence of the first results from the reference, in nats; 0 is best.", "nats"
+            ),
+            _column("awrf", "AWRF", "Attention-weighted rank fairness, 0 to 1; 1 is best."),
+            _column("skew", "Skew", "skew@k with its k, or skew of the whole lists.", detail=True),
+            _column("lowest", "Lowest skew", "Least mean ln(share / expected share) of a level.", "ln"),
+            _column("lowest_level", "of", "Level with the lowest skew: shown less than expected where it is below 0."),
+            _column("highest", "Highest skew", "Largest mean ln(share / expected share) of a level.", "ln"),
+            _column(
+                "highest_level", "of", "Level with the highest skew: shown more than expected where it is above 0."
+            ),
+            _column("smoothing", "Smoothing", "Rule that was applied to the counts of skew and NDKL."),
+        ),
+    ),
     "descriptive": (
         "Descriptive measures",
         (
@@ -154,14 +181,22 @@ COLUMNS: Mapping[str, tuple[str, tuple[Column, ...]]] = {
             _column("item_id", "Item", "Id in the file."),
             _column("level", "Level", "Level of the attribute; empty where it is missing."),
             _column("value", "ITA", "Individual typology angle, on that scale.", "degrees"),
-            _column("image", "Image", "Where the image lies, if there is one."),
+            _column("image", "Image", "Where the image lies, if there is one.", detail=True),
         ),
     ),
 }
 
 
-def query_columns(levels: Sequence[str], unit: str, *, has_target: bool) -> tuple[Column, ...]:
-    """Columns of the table of queries; the shares are titled by the levels' names."""
+def query_columns(levels: Sequence[str], what: str, unit: str, *, has_target: bool) -> tuple[Column, ...]:
+    """Columns of the table of queries; the shares are titled by the levels' names.
+
+    Parameters
+    ----------
+    what : str
+        What a query's value is, in words.
+    unit : str
+        Unit of the value and of its deviation.
+    """
     targets = [
         _column(f"target_{number}", f"{level}, target", f"Expected share of {level}.")
         for number, level in enumerate(levels, 1)
@@ -173,8 +208,8 @@ def query_columns(levels: Sequence[str], unit: str, *, has_target: bool) -> tupl
         _column("stratum", "Stratum", "Within which labels are permuted."),
         _column("n_slots", "Results", "Results within K."),
         _column("n_known", "Known", "Results whose attribute is known."),
-        _column("value", "Value", f"Weighted mean of the list: {unit}."),
-        _column("deviation", "Deviation", "From the mean over all queries, or from the target."),
+        _column("value", "Value", f"Weighted mean of the list: {what}.", unit),
+        _column("deviation", "Deviation", "From the mean over all queries, or from the target.", unit),
         _column("place", "Place", "By absolute deviation; 1 is the furthest."),
         *(
             _column(f"level_{number}", level, f"Weighted share of {level} among the results whose attribute is known.")
@@ -184,10 +219,22 @@ def query_columns(levels: Sequence[str], unit: str, *, has_target: bool) -> tupl
     )
 
 
-def save(context: Context, name: str, rows: Sequence[Mapping[str, Any]]) -> TableInfo:
-    """Save one of `COLUMNS`' tables; rows lack nothing but what is null."""
+def save(
+    context: Context, name: str, rows: Sequence[Mapping[str, Any]], units: Mapping[str, str] | None = None
+) -> TableInfo:
+    """Save one of `COLUMNS`' tables; rows lack nothing but what is null.
+
+    Parameters
+    ----------
+    units : mapping of str to str, optional
+        Column -> its unit, where that is known only with the data.
+    """
     title, columns = COLUMNS[name]
-    return save_as(context, name, title, columns, rows)
+    known = units or {}
+    told = tuple(
+        column.model_copy(update={"unit": known[column.name]}) if column.name in known else column for column in columns
+    )
+    return save_as(context, name, title, told, rows)
 
 
 def save_as(

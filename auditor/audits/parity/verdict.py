@@ -2,10 +2,12 @@
 
 Parity takes an interval that lies inside a margin that was declared beforehand (an equivalence test: D. J. Schuirmann,
 Journal of Pharmacokinetics and Biopharmaceutics 15 (1987) 657-680; with the whole interval rather than one of level
-1 - 2 alpha, which is stricter), for every difference that was asked about, and no sign that distributions differ in shape.
-A large p-value alone never shows parity.
+1 - 2 alpha, which is stricter), for every difference that was asked about. Distributions that lie at the same place may differ
+in shape: their distance, in the unit of the margin, must lie below it as well, by its upper limit (ours). A p-value never shows
+parity, nor does it forbid it: a difference that is detectable, but certainly within the margin, was declared not to matter.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -80,6 +82,7 @@ def verdict(
     power: float = 0.8,
     differences: Sequence[Effect] = (),
     uncompared: Sequence[str] = (),
+    distances: Sequence[Effect] = (),
     shape: Shape | None = None,
     least_p: float = 0.0,
 ) -> Answer:
@@ -106,21 +109,28 @@ def verdict(
         an interval inside the margin for every one of them.
     uncompared : sequence of str
         Differences that could not be estimated at all.
+    distances : sequence of Effect
+        How far distributions lie apart in any way, in the unit of the margin: one for each pair of groups, or of results and
+        their target; none between names, whose shares are all there is. Parity takes an upper limit below the margin for
+        every one of them.
     shape : Shape, optional
-        The test of whether distributions differ in any way; where it rejects, parity is never concluded.
+        The test of whether distributions differ in any way; it is told, and decides nothing.
     least_p : float
         Smallest p-value that the primary test can give.
     """
     asked = tuple(differences) or (effect,)
     detectable = p_value <= alpha
-    inside = margin is not None and not uncompared and all(lies_within(one.low, one.high, margin) for one in asked)
-    state = state_of(inside=inside, p_value=p_value, alpha=alpha, shape_p=None if shape is None else shape.p_value)
+    located = margin is not None and not uncompared and all(lies_within(one.low, one.high, margin) for one in asked)
+    bounded = margin is not None and all(lies_below(one.high, margin) for one in distances)
+    state = state_of(inside=located and bounded, p_value=p_value, alpha=alpha)
     told = f"parity {_within(margin, effect.unit)}" if state == "parity within margin" else state
     if state == "parity within margin" and detectable:
         told += " (detectable, but within the margin)"
-    if shape is not None and shape.p_value <= alpha:
-        told += _of_shape(shape, state, effect.unit, margin if inside else None, alpha)
-    if state == "inconclusive" and not inside:
+    if located and not bounded:
+        told += _beyond_the_means(distances, shape, margin, alpha)
+    elif shape is not None and shape.p_value <= alpha:
+        told += _of_shape(shape, state, alpha)
+    if state == "inconclusive" and not located:
         told += f" ({_why_not(effect, asked, uncompared, margin)})"
     words = f"{what_differs(effect, scale, attribute, confidence)}, {p_words(p_value, alpha)}: {told}"
     if least_p > alpha:
@@ -149,20 +159,23 @@ def lies_within(low: float | None, high: float | None, margin: float) -> bool:
     return low is not None and high is not None and -margin < low and high < margin
 
 
-def state_of(*, inside: bool, p_value: float, alpha: float, shape_p: float | None) -> State:
+def lies_below(high: float | None, margin: float) -> bool:
+    """Whether a distance has an upper limit, and it lies below the margin."""
+    return high is not None and high < margin
+
+
+def state_of(*, inside: bool, p_value: float, alpha: float) -> State:
     """Which of the three states it is.
 
     Parameters
     ----------
     inside : bool
-        Whether a margin was declared and every difference has an interval inside it.
+        Whether a margin was declared, every difference has an interval inside it, and every distance an upper limit.
     p_value : float
         Of the primary test.
     alpha : float
-    shape_p : float or None
-        Of the test of whether distributions differ in any way, if there is one.
     """
-    if inside and (shape_p is None or shape_p > alpha):
+    if inside:
         return "parity within margin"
     return "disparity detected" if p_value <= alpha else "inconclusive"
 
@@ -308,9 +321,27 @@ def listed(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMED]) + more
 
 
-def _of_shape(shape: Shape, state: State, unit: str, margin: float | None, alpha: float) -> str:
-    """That distributions differ; `margin` is given where all intervals lie within it."""
+def _of_shape(shape: Shape, state: State, alpha: float) -> str:
+    """That distributions differ, where nothing else says so."""
     told = f"{shape.statistic}, {p_words(shape.p_value, alpha)}"
-    if margin is not None:
-        return f" (the distributions differ in shape though the means are {_within(margin, unit)}: {told})"
+    if state == "parity within margin" and not shape.declared:
+        return f" (that the distributions differ in shape is detectable, but within the margin: {told})"
     return f" (the distributions differ in shape: {told})" if state == "inconclusive" else ""
+
+
+def _beyond_the_means(distances: Sequence[Effect], shape: Shape | None, margin: float | None, alpha: float) -> str:
+    """Why there is no parity though every difference of means lies within the margin."""
+    assert margin is not None, "nothing lies within a margin that was not declared"
+    beyond = [one for one in distances if not lies_below(one.high, margin)]
+    largest = max(beyond, key=lambda one: math.inf if one.high is None else one.high)
+    differ = "the distributions may differ"
+    if shape is not None and shape.p_value <= alpha:
+        differ = f"the distributions differ in shape ({shape.statistic}, {p_words(shape.p_value, alpha)}) and may do so"
+    which = "results and target" if largest.b == "target" else f"{largest.a} and {largest.b}"
+    if largest.high is None:
+        how = f"by more: there is no upper limit of the distance of {which}"
+    else:
+        how = (
+            f"by up to {amount(largest.high, largest.unit)}, the upper limit of the {largest.name} distance of {which}"
+        )
+    return f" (the means are {_within(margin, largest.unit)}, but {differ} {how})"

@@ -3,11 +3,6 @@
 The first run is A, every other one in turn B; a difference is A less B. Who is higher is told by the most probable
 scores, equal ones being a tie; a judge is right where its most probable score is the human label rounded half up.
 These choices are ours.
-
-References
-----------
-.. [1] Q. McNemar, Note on the sampling error of the difference between correlated proportions, Psychometrika 12 (1947);
-       here in its exact form, a binomial test of the units on which exactly one judge is right.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +24,7 @@ from auditor.errors import InputError
 from auditor.models.starter import STARTER_WARNING
 from auditor.stats import agreement as stats
 from auditor.stats.bootstrap import FEW_GROUPS, N_RESAMPLES, intervals
+from auditor.stats.paired import mcnemar
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -354,14 +350,6 @@ def _against_people(axis: str, a: Judged, b: Judged, labels: Labels, settings: _
 
 def _right_counts(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> tuple[int, ...]:
     return tuple(int(count) for count in np.bincount(right_place(a, b), minlength=len(RIGHT)))
-
-
-def mcnemar(only_a: int, only_b: int) -> float:
-    """Two-sided exact p-value of McNemar's test; 1 where the judges are never right apart."""
-    from scipy.stats import binomtest
-
-    n = only_a + only_b
-    return float(binomtest(only_a, n, 0.5).pvalue) if n else 1.0
 
 
 def _starters(runs: Sequence[RunTables]) -> list[Caution]:

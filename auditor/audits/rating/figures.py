@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from auditor.audits import Picture
+from auditor.audits.look import THEMES, Theme, panel_grid, style
 from auditor.audits.rating.certificate import percent
 from auditor.audits.rating.figures_agreement import certificate_picture, correlation_picture, pictures_of
 from auditor.audits.rating.findings import AxisSummary, RatingFindings
-from auditor.audits.rating.look import THEMES, Theme, panel_grid, style
 
 #: More points than this are counted in cells instead of being drawn one by one.
 _MAX_POINTS = 2000

@@ -11,24 +11,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from auditor.audits import Picture
+from auditor.audits.look import THEMES, Theme, diverging, heading, ink_on, legend, named, panel_grid, rising, style
 from auditor.audits.rating.agreement import AxisAgreement, Estimate, ReliabilityBin
 from auditor.audits.rating.certificate import AxisCertificate, coefficient, percent
 from auditor.audits.rating.judged import axes_of, read_axis
 from auditor.audits.rating.labels import HumanRating, Scales
-from auditor.audits.rating.look import (
-    THEMES,
-    Theme,
-    cloud,
-    diverging,
-    heading,
-    ink_on,
-    legend,
-    named,
-    panel_grid,
-    rising,
-    shaded,
-    style,
-)
+from auditor.audits.rating.look import cloud, shaded
 from auditor.audits.rating.review import labels_table
 from auditor.stats.agreement import spearman
 

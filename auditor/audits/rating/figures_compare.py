@@ -9,8 +9,9 @@ import pyarrow.compute as pc
 from matplotlib.figure import Figure
 
 from auditor.audits import Picture
+from auditor.audits.look import THEMES, Theme, heading, named, panel_grid, style
 from auditor.audits.rating.compare import AxisComparison, Comparison, PairComparison
-from auditor.audits.rating.look import THEMES, Theme, cloud, heading, named, panel_grid, style
+from auditor.audits.rating.look import cloud
 
 _BINS = np.linspace(1, 5, 17)
 _DIFFERENCES = np.linspace(-4, 4, 33)

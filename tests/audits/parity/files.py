@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from auditor.audits import InputFile, Preview
+from auditor.audits import Preview
 from auditor.audits.parity import inputs
 from auditor.audits.parity.data import Results
 from auditor.audits.parity.spec import ParitySpec
+from tests.audits.files import written
 
 RESULTS = """query_id,item_id,rank,query_group,skin_tone
 q1,a,1,dark,4
@@ -15,12 +16,6 @@ q2,a,1,light,4
 q2,c,2,light,10
 """
 CATALOG = "item_id,skin_tone,brand\na,MST 4,x\nb,5,x\nc,10,y\n"
-
-
-def written(folder: Path, name: str, content: str | bytes) -> InputFile:
-    path = folder / name
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return InputFile(path, name, "")
 
 
 def read(folder: Path, results: str | bytes = RESULTS, name: str = "results.csv", **asked: Any) -> Results:

@@ -7,7 +7,7 @@ import pytest
 from auditor.audits.parity.contrasts import Contrast, Design, counted_slots, influence, item_variance
 from auditor.audits.parity.data import ITA_CLASSES, ITA_CUTOFFS, Attribute, Results, Scale, lists
 from auditor.audits.parity.effects import Effect, effects_groups, effects_target
-from auditor.audits.parity.intervals import MEASURED_COVERAGE, measured_coverage
+from auditor.audits.parity.intervals import MEASURED_COVERAGE, measured_coverage, reaches, stretches, studentised_errors
 from auditor.errors import InputError
 from numpy.typing import NDArray
 from scipy import stats
@@ -395,3 +395,40 @@ def test_queries_without_a_partner_in_their_stratum_carry_no_interval() -> None:
     partnered = Design(group, 2, stratum).partnered
     assert partnered.sum() == 4
     assert partnered[-4:].all()
+
+
+def test_lengths_of_the_groups_own_intervals_add_up_in_squares() -> None:
+    """Zou and Donner: bootstrap-t of each mean by hand, as scipy's ordering of the same draws would give it."""
+    generator = np.random.default_rng(2)
+    group = np.repeat([0, 1], [12, 80]).astype(np.int16)
+    y = generator.exponential(size=92)
+    means = np.array([y[group == g].mean() for g in (0, 1)])
+    sizes = np.bincount(group)
+    parts = (y - means[group]) / np.sqrt(sizes * (sizes - 1.0))[group] * np.where(group == 0, 1, -1)
+    found = studentised_errors(parts[:, None], group, seed=4)
+    below, above = reaches(found, confidence=0.95)[:, 0]
+    lengths = np.zeros((2, 2))
+    for g in (0, 1):
+        ordered, se = np.sort(found.of_groups[g, :, 0]), stats.sem(y[group == g])
+        assert found.errors[g, 0] == pytest.approx(se)
+        lengths[g] = ordered[1949] * se, -ordered[49] * se
+    assert below == pytest.approx(np.hypot(*lengths[:, 0]))
+    assert above == pytest.approx(np.hypot(*lengths[:, 1]))
+    # One group alone: the bootstrap-t interval itself, from both ways of taking it.
+    alone = studentised_errors(parts[:12, None], group[:12], seed=4)
+    np.testing.assert_allclose(alone.together, alone.of_groups[0])
+    np.testing.assert_allclose(stretches(alone, confidence=0.95), 1)
+
+
+def test_a_small_group_that_hardly_shows_a_level_has_a_wide_interval() -> None:
+    """Two of ten queries show it once in ten: that two in ten do so in the long run cannot be ruled out."""
+    group = np.repeat([0, 1], [10, 200]).astype(np.int16)
+    level = np.ones((210, 10), np.int16)
+    level[:2, 0] = 0
+    generator = np.random.default_rng(1)
+    level[10:] = generator.random((200, 10)) >= generator.beta(0.2, 3.8, 200)[:, None]
+    results, _ = made(n_queries=210, group=group)
+    attribute = Attribute("t", Scale("nominal", ("x", "y")), level.ravel())
+    low, high = bounds(effects(results, attribute)[0])
+    assert low < -0.04
+    assert high > 0.1

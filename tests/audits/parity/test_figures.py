@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from auditor.audits import Picture
 from auditor.audits.findings import Verdict
+from auditor.audits.look import THEMES, shortened
 from auditor.audits.parity import figures
 from auditor.audits.parity.data import ITA_CLASSES
 from auditor.audits.parity.figures_effects import cells_picture, forest_picture, null_picture
@@ -25,7 +26,6 @@ from auditor.audits.parity.findings import (
     PowerInfo,
     ScaleInfo,
 )
-from auditor.audits.parity.look import THEMES, shortened
 from auditor.audits.parity.monitor import Evidence
 from auditor.audits.parity.power import Design, power_analysis
 from auditor.report.pictures import data_csv, svg
@@ -283,9 +283,9 @@ def test_margin_and_interval_stand_in_words() -> None:
     assert "without an interval (too few)" in forest_picture(lacking, THEMES["light"]).description
 
 
-def sheet(folder: Path, **more: Any) -> Picture:
+def sheet(folder: Path, *, pictures: bool = True, **more: Any) -> Picture:
     paths = tables(folder, findings(), **more)
-    picture = sheet_picture(findings(), paths["queries"], paths["slots"], THEMES["light"])
+    picture = sheet_picture(findings(pictures=pictures), paths["queries"], paths["slots"], THEMES["light"])
     assert picture is not None
     return picture
 
@@ -297,6 +297,17 @@ def test_images_are_drawn_only_if_they_can_be_opened(tmp_path: Path) -> None:
     assert "<image" in svg(sheet(tmp_path, image=str(good)))
     for refused in (str(bad), str(tmp_path / "absent.png")):
         assert "<image" not in svg(sheet(tmp_path, image=refused))
+
+
+def test_images_are_left_out_unless_they_were_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "face.png"
+    Image.new("RGB", (40, 80), "#806040").save(path)
+    without = sheet(tmp_path, pictures=False, image=str(path))
+    assert "<image" not in svg(without)
+    assert "the images themselves were left out" in without.description
+    assert "image" not in without.data.column_names  # nor where they lie
+    assert "image" in sheet(tmp_path, image=str(path)).data.column_names
+    assert "left out" not in sheet(tmp_path, pictures=False).description
 
 
 def test_results_of_unknown_tone_are_crossed_out(tmp_path: Path) -> None:

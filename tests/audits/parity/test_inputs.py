@@ -9,7 +9,8 @@ from auditor.audits.parity import inputs
 from auditor.audits.parity.data import ITA_CLASSES, MISSING
 from auditor.audits.parity.spec import ParitySpec
 from auditor.errors import InputError
-from tests.audits.parity.files import CATALOG, RESULTS, codes, preview, read, written
+from tests.audits.files import written
+from tests.audits.parity.files import CATALOG, RESULTS, codes, preview, read
 
 
 def test_a_long_table_becomes_numbered_slots(tmp_path: Path) -> None:
@@ -84,10 +85,10 @@ def test_declared_order_merging_and_small_groups_are_applied_and_counted(tmp_pat
         (("q2,a,1,light,4", "q2,a,1,light,6"), {}, ["row 4", "'skin_tone'", "row 2: '4'", "'6'"]),
         (("dark,5", "dark,IV"), {}, ["row 3", "mixes two scales", "'IV'"]),
         (("dark,5", "dark,fiv"), {"levels": ("four", "five", "10", "4")}, ["row 3", "'fiv'", "four", "'five'"]),
-        (("dark,5", "dark,-1"), {}, ["row 3", "'-1'", "sentinels"]),
-        (("dark,5", "dark,n/a"), {"scale": "nominal"}, ["row 3", "'n/a'", "sentinels", "Levels"]),
+        (("dark,5", "dark,-1"), {}, ["row 3", "'-1'", "“Values that mean missing”"]),
+        (("dark,5", "dark,n/a"), {"scale": "nominal"}, ["row 3", "'n/a'", "“Values that mean missing”", "“Levels”"]),
         (("dark,5", "dark,5,6"), {}, ["row 3", "6 cells", "5 columns"]),
-        (("q1,b,2", "q1,-1,2"), {}, ["row 3", "'item_id'", "FAISS", "sentinels"]),
+        (("q1,b,2", "q1,-1,2"), {}, ["row 3", "'item_id'", "FAISS", "“Values that mean missing”"]),
         (("q1,b,2", "q1,b\0,2"), {}, ["row 3", "NUL"]),
     ],
 )
@@ -165,7 +166,12 @@ def test_degrees_come_from_degrees_hex_and_rgb_alike(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("cell", "words"),
-    [("#d7bd96", "mixes two scales"), ("95", "between -90 and 90"), ("nan", "sentinels"), ("brown", "no number")],
+    [
+        ("#d7bd96", "mixes two scales"),
+        ("95", "between -90 and 90"),
+        ("nan", "Values that mean missing"),
+        ("brown", "no number"),
+    ],
 )
 def test_a_cell_that_is_no_angle_is_named(tmp_path: Path, cell: str, words: str) -> None:
     catalog = f"item_id,ita\na,41.5\nb,{cell}\nc,20\n"
@@ -176,7 +182,7 @@ def test_a_cell_that_is_no_angle_is_named(tmp_path: Path, cell: str, words: str)
 
 def test_minus_one_as_the_only_negative_angle_is_asked_about(tmp_path: Path) -> None:
     lists = "query_id,item_id,rank\nq,a,1\nr,b,1\n"
-    with pytest.raises(InputError, match="sentinels"):
+    with pytest.raises(InputError, match="Values that mean missing"):
         read(tmp_path, lists, catalog="item_id,ita\na,41.5\nb,-1\n", scale="ita")
     assert (
         read(tmp_path, lists, catalog="item_id,ita\na,-41.5\nb,-1\n", scale="ita").attributes["ita"].value is not None
@@ -254,7 +260,7 @@ def test_target_shares_that_are_wrong_are_named(tmp_path: Path, shares: str, wor
 
 def test_annotations_of_several_raters_become_one_value_an_item(tmp_path: Path) -> None:
     lists = "query_id,item_id,rank,query_group\nq1,a,1,x\nq1,b,2,x\nq2,c,1,y\n"
-    said = "item_id,rater,value\na,Ann,4\na,Ben,6\na,Cem,5\nb,Ann,uncertain\nc,Ann,MST 9\n"
+    said = "item_id,rater,value\na,Ann,4\na,Ben,6\na,Cem,5\nb,Ann,uncertain\nc,Ann,9\n"
     found = read(tmp_path, lists, annotations=said)
     attribute = found.attributes["annotation"]
     assert attribute.level.tolist() == [4, MISSING, 8]

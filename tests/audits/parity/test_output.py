@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from auditor.audits.parity.cells import cell_rows
 from auditor.audits.parity.data import MISSING, Results
 from auditor.audits.parity.findings import Mode
-from auditor.audits.parity.output import cell_rows, missing_by_group
+from auditor.audits.parity.output import missing_by_group
 from auditor.audits.parity.spec import ParitySpec
 from auditor.audits.parity.subject import Subject, subject
+from scipy import stats
 from tests.audits.parity.worlds import attribute, results
 
 
@@ -36,6 +38,37 @@ def test_hubs_do_not_make_cells_stand_out(mode: Mode) -> None:
     assert alarms <= 13
 
 
+def test_a_level_of_which_few_results_are_expected_has_no_p_value() -> None:
+    # 40 lists of ten, all different: of the rare level four results are expected.
+    draw = np.random.default_rng(2)
+    share = np.array([0.01, 0.49, 0.5])
+    one = attribute("nominal", draw.choice(3, 400, p=share), 3)
+    world = results(np.arange(400).reshape(40, 10), one)
+    world = replace(world, shares=np.tile(share, (40, 1)))
+    rows = cell_rows(
+        world, subject(ParitySpec(mode="C2", scale="nominal"), world, "C2", one, None), "C2", confidence=0.95
+    )
+    assert [row["p_value"] is None for row in rows] == [True, False, False]
+    assert ["adjusted_p" in row for row in rows] == [False, True, True]
+    assert all(row["low"] < row["deviation"] < row["high"] for row in rows)
+
+
+def test_cells_of_groups_are_measured_by_what_shuffled_groups_would_show() -> None:
+    """A level that one small group never shows has no spread of its own there; its error is that under the null."""
+    draw = np.random.default_rng(1)
+    level = (draw.random((100, 10)) < np.where(np.arange(100) < 10, 0, draw.beta(0.2, 3.8, 100))[:, None]).astype(int)
+    one = attribute("nominal", level.ravel(), 2)
+    group = (np.arange(100) >= 10).astype(int)
+    world = results(np.arange(1000).reshape(100, 10), one, group=group)
+    made = subject(ParitySpec(mode="B", scale="nominal"), world, "B", one, None)
+    rare = next(row for row in cell_rows(world, made, "B", confidence=0.95) if row["group"] == "group 0")
+    share = made.lists.shares[:, 0]
+    shuffled = np.array([draw.permutation(share)[:10].mean() for _ in range(4000)])
+    error = (rare["high"] - rare["deviation"]) / stats.t.ppf(0.975, 9)
+    assert error == pytest.approx(shuffled.std(), rel=0.05)
+    assert rare["p_value"] == pytest.approx(2 * stats.t.sf(abs(rare["deviation"]) / error, 9))
+
+
 def test_where_items_are_exchanged_cells_have_intervals_and_no_p_values() -> None:
     rows = cell_rows(*hub_world(1, mode="C1"), "C1", confidence=0.95)
     assert all(row["p_value"] is None and row.get("adjusted_p") is None for row in rows)
@@ -48,7 +81,7 @@ def test_repeated_items_widen_the_intervals_of_cells() -> None:
     assert primary.target is not None
     off = primary.lists.shares - primary.target
     one_way = off.std(axis=0, ddof=1) / np.sqrt(len(off))
-    reached = [(row["high"] - row["low"]) / 2 / 1.96 for row in wide]
+    reached = [(row["high"] - row["low"]) / 2 / 2.01 for row in wide]
     assert (np.array(reached) > 1.5 * one_way).all()
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from auditor.audits.parity import permutation
 from auditor.audits.parity.data import MISSING, Attribute, Lists, Results, lists
+from auditor.audits.parity.effects import effects_target
 from auditor.audits.parity.statistics import choose, names, names_against_target
 from auditor.errors import InputError
 from numpy.typing import NDArray
@@ -212,3 +213,23 @@ def test_image_search_shows_fewer_women_than_work_there_but_not_with_the_certain
     expected = at_work[found.query]
     pooled = (woman.sum() - expected.sum()) / np.sqrt((expected * (1 - expected)).sum())
     assert 2 * stats.norm.sf(abs(pooled)) < 1e-7
+
+
+def test_against_targets_that_differ_the_statistic_is_half_the_effect() -> None:
+    """Mid-ranks are taken among each query's own target in both, so that test and interval look at the same number."""
+    generator = np.random.default_rng(7)
+    one = attribute("ordinal", generator.integers(0, 4, 300), 4)
+    top = _lists(results(np.arange(300).reshape(30, 10), one), one)
+    target = generator.dirichlet(np.ones(4), 30)
+    test = permutation.test_shares(top, one, target, n_permutations=99)
+    (effect, *_) = effects_target(top, one, target, None, confidence=0.95, seed=1, primary_only=True)
+    assert 2 * test.statistic == pytest.approx(effect.value)
+
+
+def test_where_all_queries_deviate_alike_there_is_no_first_answer() -> None:
+    """Not "p = 1": nothing is known of chance, while every query deviates."""
+    one = attribute("nominal", np.tile([0, 1, 2], 12), 3)
+    top = _lists(results(np.arange(36).reshape(12, 3), one), one)
+    test = permutation.test_shares(top, one, np.tile([0.6, 0.3, 0.1], (12, 1)), n_permutations=9999)
+    assert test.closed_form_p is None
+    assert test.p_value == 2 / 2**12

@@ -93,6 +93,8 @@ FORMS: dict[str, str | bytes] = {
         json.dumps({"query_id": n, "ids": ids, "distances": DISTANCES[n]}) + "\n" for n, ids in enumerate(IDS)
     ),
     "faiss.npy": _npy(np.array(IDS)),
+    "faiss-names.json": json.dumps({"I": IDS, "D": DISTANCES}),
+    "faiss-names.npz": _npz(I=np.array(IDS), D=np.array(DISTANCES)),
     "faiss.npz": _npz(ids=np.array(IDS), distances=np.array(DISTANCES), query_ids=np.array(["0", "1"])),
 }
 
@@ -167,8 +169,9 @@ def test_answers_that_timed_out_or_name_no_query_are_counted(tmp_path: Path) -> 
         ("a.parquet", b"PAR1rest", ["Parquet", "damaged"]),
         ("a.bin", "one two three", ["not recognised"]),
         ("a.npy", _npy(np.array(IDS))[:-9], ["damaged"]),
+        ("a.npy", _npy(np.array(IDS)).replace(b"{", b"[" * 50 + b"{").replace(b" " * 50, b"", 1), ["damaged"]),
         ("a.npy", _npy(np.array([[0.5, 1.5]])), ["float64", "whole numbers"]),
-        ("a.npz", _npz(labels=np.array(IDS)), ["'ids'"]),
+        ("a.npz", _npz(labels=np.array(IDS)), ["'ids'", "found 'labels'", "numpy.savez(FILE, ids=I, distances=D)"]),
     ],
 )
 def test_damage_is_named(tmp_path: Path, name: str, content: str | bytes, words: list[str]) -> None:
@@ -215,3 +218,9 @@ def test_json_lines_read_fast_and_slowly_are_the_same(tmp_path: Path) -> None:
     assert found.item_ids == tuple(str(2**70 + n) for n in (1, 2, 3))
     whole = read(tmp_path, "\n".join(json.dumps(row) for row in rows), "a.jsonl")
     assert whole.item_ids == found.item_ids
+
+
+def test_lines_that_are_no_trec_run_are_one_problem(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="No line is one of a TREC run") as refused:
+        preview(tmp_path, "query_id,item_id,rank\nq1,a,1\nq1,b,2\n", preset="trec")
+    assert "“Format”" in str(refused.value)

@@ -10,6 +10,7 @@ import pytest
 from auditor.audits import InputFile, parity
 from auditor.audits.memory import MemoryContext
 from auditor.audits.parity.findings import ParityFindings
+from auditor.audits.parity.settings import named
 from auditor.errors import InputError
 from auditor.tasks_parity import parity_check
 
@@ -78,7 +79,7 @@ def test_a_margin_in_percent_is_refused_before_the_test(tmp_path: Path, scale: d
     rows = rows_of({"A": (12, EVEN), "B": (12, EVEN)}, k=3)
     with pytest.raises(InputError, match=r"Write 0\.05 for 5 percentage points") as refused:
         run(tmp_path, rows, margin=5, **scale)
-    assert (refused.value.column, refused.value.value) == ("margin", "5")
+    assert str(refused.value).startswith(f"{named('margin')}: 5 is beyond every difference of shares or mid-ranks")
     asked = {"attribute": "tone", "margin": 1, **scale}
     with pytest.raises(InputError, match=r"Write 0\.01 for 1 percentage point\."):
         parity_check({"files": {"results": tmp_path / "results.csv"}, "spec": asked}, lambda *_: None)
@@ -92,7 +93,11 @@ def test_means_that_agree_are_no_parity_of_distributions(tmp_path: Path) -> None
     assert findings.omnibus.statistic_name == "Cramer-von Mises"
     assert findings.omnibus.p_value == 1 / 500
     assert findings.state == "inconclusive"
-    assert "the distributions differ in shape though the means are within the margin" in findings.verdict.sentence
+    (apart,) = [effect for effect in findings.effects if effect.name == "Wasserstein-1"]
+    assert apart.high is not None
+    assert apart.high > 0.5
+    assert "the means are within the margin of .50 in mean mid-rank" in findings.verdict.sentence
+    assert "the distributions differ in shape (Cramer-von Mises, p = .002)" in findings.verdict.sentence
     assert [row["family"] for row in context.tables["tests"].to_pylist()] == ["primary", "omnibus"]
     assert "shape" in {caution.code for caution in findings.warnings}
     assert "parity within margin" not in {row.verdict for row in findings.sensitivity}
@@ -109,6 +114,7 @@ def test_in_degrees_the_energy_distance_looks_at_shapes(tmp_path: Path) -> None:
     assert findings.omnibus is not None
     assert findings.omnibus.statistic_name == "energy distance"
     assert findings.state == "inconclusive"
+    assert "Wasserstein-1 distance of A and B" in findings.verdict.sentence
 
 
 @pytest.mark.parametrize(
@@ -132,7 +138,7 @@ def test_few_queries_in_the_smaller_group_are_told(tmp_path: Path) -> None:
     findings, _ = run(tmp_path, rows_of({"A": (120, EVEN), "B": (12, EVEN)}), **ORDERED)
     caution = next(caution for caution in findings.warnings if caution.code == "few-queries")
     assert caution.count == 12
-    assert "intervals may be too narrow; measured coverage" in caution.message
+    assert "intervals are rough; measured coverage" in caution.message
     assert "at 20 queries nominal 95% intervals" in findings.primary_effect.method
     findings, _ = run(tmp_path, rows_of({"A": (30, EVEN), "B": (30, EVEN)}), **ORDERED)
     assert "few-queries" not in {caution.code for caution in findings.warnings}

@@ -347,7 +347,7 @@ def test_a_notebook_is_told_what_is_wrong() -> None:
         parity.test(7)
     with pytest.raises(InputError, match="permutations"):
         parity.test(pd.DataFrame(rows_of()), permutations=1)
-    with pytest.raises(InputError, match="Extra inputs"):
+    with pytest.raises(InputError, match="Did you mean attribute"):
         parity.test(pd.DataFrame(rows_of()), atribute="tone")
 
 

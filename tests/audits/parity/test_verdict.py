@@ -142,16 +142,72 @@ def test_parity_takes_an_interval_of_every_difference() -> None:
     assert verdict(inside, 0.3, differences=[inside, inside], **asked).state == "parity within margin"
 
 
+def far(high: float | None, value: float = 1.0) -> Effect:
+    """How far two distributions lie apart, with its upper limit."""
+    return replace(effect(value, 0.0, high), name="Wasserstein-1")
+
+
 @pytest.mark.parametrize(
-    ("p", "shape_p", "state"),
-    [(0.6, 0.003, "inconclusive"), (0.01, 0.003, "disparity detected"), (0.6, 0.4, "parity within margin")],
+    ("p", "high", "state"),
+    [
+        (0.6, 1.9, "parity within margin"),
+        (0.01, 1.9, "parity within margin"),
+        (0.6, 2.0, "inconclusive"),
+        (0.01, 2.0, "disparity detected"),
+        (0.6, None, "inconclusive"),
+        (0.01, None, "disparity detected"),
+    ],
 )
-def test_distributions_that_differ_in_shape_forbid_parity(p: float, shape_p: float, state: str) -> None:
-    shape = Shape("energy distance", shape_p)
-    answer = verdict(effect(0.5, -0.5, 1.2), p, alpha=0.05, margin=2.0, scale=ITA, attribute="tone", shape=shape)
+def test_parity_takes_a_distance_below_the_margin(p: float, high: float | None, state: str) -> None:
+    asked: dict[str, Any] = {"alpha": 0.05, "margin": 2.0, "scale": ITA, "attribute": "tone"}
+    answer = verdict(effect(0.5, -0.5, 1.2), p, distances=[far(1.0), far(high)], **asked)
     assert answer.state == state
-    words = "differ in shape though the means are within the margin of 2.0 degrees ITA: energy distance, p = .003"
-    assert (words in answer.sentence) is (shape_p < 0.05)
+    if state == "parity within margin":
+        assert ("(detectable, but within the margin)" in answer.sentence) is (p < 0.05)
+    elif high is None:
+        assert "the means are within the margin of 2.0 degrees ITA, but the distributions may differ by more" in (
+            answer.sentence
+        )
+    else:
+        assert "differ by up to 2.0 degrees ITA, the upper limit of the Wasserstein-1 distance of dark and light" in (
+            answer.sentence
+        )
+
+
+@pytest.mark.parametrize(
+    ("p", "high", "words"),
+    [
+        (
+            0.6,
+            1.5,
+            "(that the distributions differ in shape is detectable, but within the margin: energy distance, p = .003)",
+        ),
+        (
+            0.6,
+            2.5,
+            "the distributions differ in shape (energy distance, p = .003) and may do so by up to 2.5 degrees ITA",
+        ),
+        (
+            0.01,
+            2.5,
+            "the distributions differ in shape (energy distance, p = .003) and may do so by up to 2.5 degrees ITA",
+        ),
+    ],
+)
+def test_a_test_of_shape_is_told_and_decides_nothing(p: float, high: float, words: str) -> None:
+    asked: dict[str, Any] = {"alpha": 0.05, "margin": 2.0, "scale": ITA, "attribute": "tone", "distances": [far(high)]}
+    one = effect(0.5, -0.5, 1.2)
+    answer = verdict(one, p, shape=Shape("energy distance", 0.003), **asked)
+    assert answer.state == verdict(one, p, shape=Shape("energy distance", 0.4), **asked).state
+    assert words in answer.sentence
+
+
+def test_the_declared_test_of_shape_is_not_told_twice() -> None:
+    declared = Shape("energy distance", 0.003, declared=True)
+    asked: dict[str, Any] = {"alpha": 0.05, "margin": 2.0, "scale": ITA, "attribute": "tone", "shape": declared}
+    answer = verdict(effect(0.5, -0.5, 1.2), 0.003, distances=[far(1.5)], **asked)
+    assert answer.sentence.count("detectable, but within the margin") == 1
+    assert "shape" not in answer.sentence
 
 
 def test_where_no_p_value_reaches_alpha_nothing_is_said_to_be_detectable() -> None:

@@ -1,4 +1,4 @@
-"""How every figure of the parity audit looks: two themes, panels and axes drawn the same way."""
+"""How the figures of the audits look: two themes, panels and axes drawn the same way."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -123,6 +123,11 @@ def shortened(text: str, most: int) -> str:
 def diverging(look: Theme) -> LinearSegmentedColormap:
     """Colours for -1 to 1: accent, paper, bar colour."""
     return LinearSegmentedColormap.from_list("diverging", [look.accent, look.paper, look.bar])
+
+
+def rising(look: Theme) -> LinearSegmentedColormap:
+    """Colours for 0 to 1: from the paper to the bar colour."""
+    return LinearSegmentedColormap.from_list("rising", [look.paper, look.bar])
 
 
 def ink_on(look: Theme, colour: Sequence[float]) -> str:

@@ -13,13 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.audits.findings import Caution
-from auditor.audits.parity.data import MISSING
 from auditor.errors import InputError, printable
 
+#: Code of an empty cell.
+MISSING = -1
 #: Problems that are kept with their place; all are counted.
 MOST_PROBLEMS = 1_000
-#: Longer cells are no ids and no labels (ours).
-LONGEST_CELL = 1_000
 #: More rows than these are refused before they are read (ours).
 MOST_ROWS = 100_000_000
 
@@ -60,20 +59,45 @@ class Problems:
         InputError
             If there is any problem.
         """
-        if not self.errors:
-            return
-        first = self.errors[0]
         if self.count == 1:
-            raise first
-        more = f"There are {self.count:,} problems in all; the preview lists them."
-        raise InputError(
-            first.problem,
-            file=first.file,
-            row=first.row,
-            column=first.column,
-            value=first.value,
-            fix=f"{first.fix} {more}" if first.fix else more,
+            raise self.errors[0]
+        if self.errors:
+            raise Several(self.errors, self.count)
+
+
+class Several(InputError):
+    """Several problems at once: it reads as the first one.
+
+    Parameters
+    ----------
+    errors : sequence of InputError
+        The first problems.
+    count : int
+        All problems.
+    listed : int
+        Kinds of problem that the sentence lists, a line each, where there is no preview that does; 0 for none.
+    """
+
+    def __init__(self, errors: Sequence[InputError], count: int, *, listed: int = 0) -> None:
+        self.errors, self.count, self._listed = tuple(errors), count, listed
+        first = self.errors[0]
+        super().__init__(
+            first.problem, file=first.file, row=first.row, column=first.column, value=first.value, fix=first.fix
         )
+
+    def _sentence(self) -> str:
+        if not self._listed:
+            return f"{super()._sentence()} There are {self.count:,} problems in all; the preview lists them."
+        kinds: dict[tuple[str | None, ...], list[InputError]] = {}
+        for error in self.errors:
+            kinds.setdefault((error.file, error.column, error.problem, error.fix), []).append(error)
+        at_least = "at least " if self.count > len(self.errors) else ""
+        lines = [
+            f"{same[0]} The same in {at_least}{len(same) - 1:,} more rows." if len(same) > 1 else str(same[0])
+            for same in list(kinds.values())[: self._listed]
+        ]
+        shown = f"; the first {len(lines):,} kinds are shown" if len(kinds) > len(lines) else ""
+        return "\n".join([*lines, f"There are {self.count:,} problems in all{shown}."])
 
 
 @dataclass(frozen=True)
@@ -241,6 +265,18 @@ def table_of(
     return table
 
 
+def check_lengths(table: Table, most: int, problems: Problems) -> None:
+    """Add a problem for every cell with more than `most` characters, such as one that a lost quote has swallowed."""
+    import pyarrow.compute as pc
+
+    for name, column in table.columns.items():
+        long = np.append(np.asarray(pc.greater(pc.utf8_length(column.texts), most), np.bool_), False)
+        if long.any():
+            place = _Place(table.file, name, table.row_numbers, problems)
+            problem = f"The cell holds more than {most:,} characters"
+            place.name_cells(column.codes, long[:-1], column.texts, problem, "Check how the file was written.")
+
+
 @dataclass(frozen=True)
 class _Place:
     """Where a column stands, so that its bad cells can be named."""
@@ -340,10 +376,7 @@ def _trimmed(codes: NDArray[np.int32], values: Any, place: _Place) -> Column:
     if empty >= 0:
         codes = np.where(codes == empty, MISSING, codes - (codes > empty)).astype(np.int32)
         values = values.filter(pc.not_equal(values, ""))
-    odd = np.asarray(
-        pc.or_(pc.match_substring(values, "\0"), pc.greater(pc.utf8_length(values), LONGEST_CELL)), np.bool_
-    )
+    odd = np.asarray(pc.match_substring(values, "\0"), np.bool_)
     if odd.any():
-        problem = f"The cell holds NUL characters or more than {LONGEST_CELL:,} of others"
-        place.name_cells(codes, odd, values, problem, "Check how the file was written.")
+        place.name_cells(codes, odd, values, "The cell holds NUL characters", "Check how the file was written.")
     return Column(codes, values)

@@ -1,4 +1,4 @@
-"""JSON files as tables: one record a line, an array of records, or the answers of search engines.
+"""JSON files as tables: one record a line, an array of records, or records that hold several rows each.
 
 Plain JSON Lines go through pyarrow; whatever it refuses or would change is read again record by record, so that every
 bad record is named.
@@ -8,111 +8,60 @@ import itertools
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 import numpy as np
 
 from auditor.audits import InputFile
-from auditor.audits.parity import presets
-from auditor.audits.parity.columnar import Problems, Table, table_of
-from auditor.audits.parity.readers import MOST_ROW_BYTES, first_line, is_utf8, lines
+from auditor.audits.reading.columnar import Problems, Table, table_of
+from auditor.audits.reading.delimited import Wanted, columns_to_read
+from auditor.audits.reading.json_rows import Rows
+from auditor.audits.reading.text import MOST_ROW_BYTES, first_line, is_utf8, lines
 from auditor.errors import InputError, printable
 
 #: One JSON value is held in memory as a whole; larger files must be written one answer a line (ours).
 MOST_DOCUMENT_BYTES = 256 * 1024**2
-_DEEPEST = 4
 _BLOCK = 1024**2
 _BLANKS = re.compile(r"[ \t\r\n]*")
-_MOST_COLUMNS = 2_000
 
 Record = tuple[int, Any]
 
 
-class Rows:
-    """Columns that are filled one record at a time, with the row of each."""
+class Nested(Protocol):
+    """Records that hold several rows each, such as the answers of a search engine."""
 
-    def __init__(self, file: str, problems: Problems) -> None:
-        self._file, self._problems = file, problems
-        self._columns: dict[str, list[str | None]] = {}
-        self._rows: list[int] = []
+    def form_of(self, record: Any) -> str | None:
+        """What a record is, if it holds several rows; None if it is a row."""
 
-    def add(self, row: int, record: Mapping[str, Any]) -> None:
-        """Take a record; objects in it become columns named by their path."""
-        n = len(self._rows)
-        self._rows.append(row)
-        for name, value in record.items():
-            if isinstance(value, dict):
-                for path, inner in self._flat(row, name, value, 1):
-                    self._set(row, n, path, inner)
-            else:
-                self._set(row, n, name, value)
+    def unpacked(self, document: Mapping[str, Any]) -> Iterator[Record]:
+        """The records in a file that is one object."""
 
-    def _flat(self, row: int, name: str, value: dict[str, Any], depth: int) -> Iterator[tuple[str, Any]]:
-        if depth > _DEEPEST:
-            self._problems.add(InputError("The record is nested too deeply", file=self._file, row=row, column=name))
-            return
-        for key, inner in value.items():
-            if isinstance(inner, dict):
-                yield from self._flat(row, f"{name}.{key}", inner, depth + 1)
-            else:
-                yield f"{name}.{key}", inner
+    def may_be_plain(self, file: str) -> None:
+        """Refuse a file whose records are rows, where others were asked for.
 
-    def _set(self, row: int, n: int, name: str, value: Any) -> None:
-        column = self._columns.get(name)
-        if column is None:
-            if len(self._columns) >= _MOST_COLUMNS:
-                raise InputError(f"The records have more than {_MOST_COLUMNS:,} fields", file=self._file, row=row)
-            column = self._columns[name] = []
-        if len(column) < n:
-            column.extend(itertools.repeat(None, n - len(column)))
-        try:
-            text = cell(value)
-            if text is not None:
-                text.encode()
-        except (ValueError, UnicodeError) as error:
-            problem = (
-                str(error) if not isinstance(error, UnicodeError) else "The text holds half a character (a surrogate)"
-            )
-            self._problems.add(InputError(problem, file=self._file, row=row, column=name))
-            text = None
-        column.append(text)
+        Raises
+        ------
+        InputError
+            If they were.
+        """
 
-    def table(self, title: str, fields: Mapping[str, str] | None = None, cautions: Any = ()) -> Table:
-        """The finished table."""
-        import pyarrow as pa
-
-        n = len(self._rows)
-        arrays = {}
-        for name, column in self._columns.items():
-            column.extend(itertools.repeat(None, n - len(column)))
-            arrays[name] = pa.array(column, pa.string())
-        rows = np.array(self._rows, np.int64)
-        return table_of(self._file, title, arrays, rows, self._problems, fields=fields, cautions=cautions)
+    def table(
+        self, file: str, form: str, title: str, records: Iterator[Record], rows: Rows, problems: Problems
+    ) -> Table:
+        """The rows that records of one form hold."""
 
 
-def cell(value: Any) -> str | None:
-    """A JSON value as the text of a cell.
+def load(file: InputFile, begin: str, wanted: Wanted, problems: Problems, *, nested: Nested | None = None) -> Table:
+    """Read a JSON file.
 
-    Raises
-    ------
-    ValueError
-        If it is no single value; a list of up to four numbers is one, for colours.
-    """
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, list) and 0 < len(value) <= 4 and all(type(part) in (int, float) for part in value):
-        return " ".join(str(part) for part in value)
-    raise ValueError(f"The field holds {'a list' if isinstance(value, list) else 'an object'} instead of one value")
-
-
-def load(file: InputFile, begin: str, preset: str, problems: Problems) -> Table:
-    """Read a JSON file of any of the known forms.
+    Parameters
+    ----------
+    begin : str
+        Its first character that is no blank.
+    wanted : callable
+        Chooses the columns of plain records; of records that hold several rows all are read.
+    nested : Nested, optional
+        How records are read that hold several rows each.
 
     Raises
     ------
@@ -120,27 +69,33 @@ def load(file: InputFile, begin: str, preset: str, problems: Problems) -> Table:
         If the file as a whole cannot be read.
     """
     if begin == "[":
-        return _of_records(file, "JSON array", lambda found: _array(file, found), preset, problems)
+        return _of_records(file, "JSON array", lambda found: _array(file, found), wanted, nested, problems)
     first = next((line for line in lines_or_none(file) if line is None or line.strip()), None)
     try:
         opening = _parsed(first) if first is not None else None
     except ValueError:
         opening = None
     if isinstance(opening, dict) and (_has_more_lines(file) or _is_flat(opening)):
-        if preset in ("auto", "long") and presets.form_of(opening) is None:
-            fast = _fast(file, problems)
-            if fast is not None:
-                return fast
-        return _of_records(file, "JSON Lines", lambda found: _lines(file, found), preset, problems)
+        fast = _fast(file, wanted, problems) if nested is None or nested.form_of(opening) is None else None
+        if fast is not None:
+            if nested is not None:
+                nested.may_be_plain(file.name)
+            return fast
+        return _of_records(file, "JSON Lines", lambda found: _lines(file, found), wanted, nested, problems)
     try:
         document = opening if isinstance(opening, dict) else _document(file)
     except InputError:
         if not _looks_like_lines(file):
             raise
-        return _of_records(file, "JSON Lines", lambda found: _lines(file, found), preset, problems)
+        return _of_records(file, "JSON Lines", lambda found: _lines(file, found), wanted, nested, problems)
     if not isinstance(document, dict):
         raise InputError("The file is neither an object nor a list of them", file=file.name, row=1)
-    return _of_records(file, "JSON", lambda _: presets.unpacked(document), preset, problems)
+    whole = nested.unpacked if nested is not None else _alone
+    return _of_records(file, "JSON", lambda _: whole(document), wanted, nested, problems)
+
+
+def _alone(document: Mapping[str, Any]) -> Iterator[Record]:
+    yield 1, document
 
 
 def lines_or_none(file: InputFile) -> Iterator[bytes | None]:
@@ -171,30 +126,31 @@ def _looks_like_lines(file: InputFile) -> bool:
 
 
 def _of_records(
-    file: InputFile, title: str, records: Callable[[Problems], Iterator[Record]], preset: str, problems: Problems
+    file: InputFile,
+    title: str,
+    records: Callable[[Problems], Iterator[Record]],
+    wanted: Wanted,
+    nested: Nested | None,
+    problems: Problems,
 ) -> Table:
-    """A long table, or the slots of search answers, whichever the first records are."""
-    form = next(
-        (form for _, record in itertools.islice(records(Problems()), 20) if (form := presets.form_of(record))), None
-    )
-    if form is None:
-        if preset not in ("auto", "long"):
-            raise InputError(f"The file holds no answers of {preset}", file=file.name, fix="Set Format to auto.")
-        rows = Rows(file.name, problems)
-        empty = True
-        for row, record in records(problems):
-            empty = False
-            if isinstance(record, dict):
-                rows.add(row, record)
-            else:
-                problems.add(
-                    InputError("The record is no object", file=file.name, row=row, value=type(record).__name__)
-                )
-        if empty and not problems.count:
-            raise InputError("The file holds no record", file=file.name, fix="Check that it was saved completely.")
-        return rows.table(title)
-    presets.expect(file.name, form, preset)
-    return presets.slots(file.name, form, title, records(problems), Rows(file.name, problems), problems)
+    """A table of the records, or of the rows that they hold, whichever the first records are."""
+    if nested is not None:
+        first = itertools.islice(records(Problems()), 20)
+        form = next((form for _, record in first if (form := nested.form_of(record))), None)
+        if form is not None:
+            return nested.table(file.name, form, title, records(problems), Rows(file.name, problems), problems)
+        nested.may_be_plain(file.name)
+    rows = Rows(file.name, problems, wanted)
+    empty = True
+    for row, record in records(problems):
+        empty = False
+        if isinstance(record, dict):
+            rows.add(row, record)
+        else:
+            problems.add(InputError("The record is no object", file=file.name, row=row, value=type(record).__name__))
+    if empty and not problems.count:
+        raise InputError("The file holds no record", file=file.name, fix="Check that it was saved completely.")
+    return rows.table(title)
 
 
 def _lines(file: InputFile, problems: Problems) -> Iterator[Record]:
@@ -321,7 +277,7 @@ def _behind_blanks(text: str, at: int) -> int:
     return found.end() if found else at
 
 
-def _fast(file: InputFile, problems: Problems) -> Table | None:
+def _fast(file: InputFile, wanted: Wanted, problems: Problems) -> Table | None:
     """JSON Lines through pyarrow; None where it would change a value or lose a row."""
     import pyarrow as pa
     import pyarrow.json as pj
@@ -348,9 +304,10 @@ def _fast(file: InputFile, problems: Problems) -> Table | None:
         return None
     if any(pa.types.is_float64(kind) and _has_long_whole_numbers(read[name]) for name, kind in _typed(read)):
         return None
-    arrays = {name: read[name] for name in read.column_names}
+    names = tuple(read.column_names)
+    arrays = {names[number]: read[names[number]] for number in columns_to_read(file, names, wanted)}
     rows = np.arange(1, n_lines + 1, dtype=np.int64)
-    return table_of(file.name, "JSON Lines", arrays, rows, problems)
+    return table_of(file.name, "JSON Lines", arrays, rows, problems, names=names)
 
 
 def _typed(read: Any) -> Iterator[tuple[str, Any]]:
