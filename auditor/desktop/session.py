@@ -11,6 +11,7 @@ from auditor.desktop.ask import Asker
 from auditor.desktop.background import Background
 from auditor.errors import AuditorError, CaseError
 from auditor.models import ModelFile
+from auditor.models.library import home
 from auditor.runs.directory import RunDirectory
 from auditor.runs.local import LocalExecutor
 
@@ -59,6 +60,10 @@ class Session(QObject):
         self.case_changed.emit()
         self.runs_changed.emit()
         return True
+
+    def ensure_case(self) -> bool:
+        """Make a case for trying, if none is open; returns whether one is open now."""
+        return self.case is not None or self.open_case(_trying_folder(home()), create=True, title="Trying the sample")
 
     def _opened(self, path: Path) -> Case:
         try:
@@ -166,3 +171,11 @@ class Session(QObject):
             background.finish()
         self.executor.close()
         self.close_case()
+
+
+def _trying_folder(home: Path) -> Path:
+    """Where a case goes that only tries a sample: a folder that is not there yet."""
+    number = 1
+    while (home / "cases" / f"sample-{number}").exists():
+        number += 1
+    return home / "cases" / f"sample-{number}"

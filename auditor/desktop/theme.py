@@ -203,7 +203,8 @@ def _sheet(t: Theme) -> str:
     QTableView {{ background: {t.base}; border: 1px solid {t.line}; gridline-color: {t.line};
         alternate-background-color: {t.paper}; }}
     QHeaderView::section {{ background: {t.raised}; border: none; border-right: 1px solid {t.line};
-        border-bottom: 1px solid {t.line}; padding: 5px 6px; font-weight: 600; }}
+        border-bottom: 1px solid {t.line}; padding: 5px 7px; font-weight: 600; }}
+    QTableView::item {{ padding: 0 4px; }}
     QTableCornerButton::section {{ background: {t.raised}; border: none; border-right: 1px solid {t.line};
         border-bottom: 1px solid {t.line}; }}
     QTextEdit#reading {{ font-size: 17px; }}

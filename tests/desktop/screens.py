@@ -1,14 +1,12 @@
 """Screenshots of the real window: ``python -m tests.desktop.screens OUT_DIR`` (on a screen, or under Xvfb).
 
-Empty, running, failed and finished states at 1440x900 and 1024x700, light and dark; ``parity`` as a second argument
-walks through the Parity panel alone.
+Empty, running, failed and finished states at 1440x900 and 1024x700, light and dark; ``parity`` or ``guard`` as a second
+argument walks through that panel alone.
 """
 
 import os
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 from auditor.desktop.app import make_application, make_window
@@ -21,33 +19,9 @@ from auditor.runs.contract import RunState
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
-
-_SIZES = ((1440, 900), (1024, 700))
-
-
-def wait(application: QApplication, until: Callable[[], bool], seconds: float) -> None:
-    """Run the event loop until something holds."""
-    end = time.monotonic() + seconds
-    while not until() and time.monotonic() < end:
-        application.processEvents()
-        time.sleep(0.01)
-
-
-def settle(application: QApplication, window: Window) -> None:
-    """Let questions be answered and everything be painted."""
-    wait(application, lambda: False, 0.4)
-    wait(application, lambda: window.session.asker.is_idle and window.session.background.is_idle, 60)
-    wait(application, lambda: False, 0.3)
-
-
-def shoot(application: QApplication, window: Window, folder: Path, name: str) -> None:
-    """Save the window in both sizes and both schemes."""
-    for scheme in ("light", "dark"):
-        window.choose_scheme(scheme)
-        for width, height in _SIZES:
-            window.resize(width, height)
-            settle(application, window)
-            window.grab().save(str(folder / f"{name}-{width}x{height}-{scheme}.png"))
+from tests.desktop.screens_guard import shoot_guard
+from tests.desktop.screens_parity import shoot_parity
+from tests.desktop.shooting import SIZES, settle, shoot, wait
 
 
 def shoot_rubric_editor(application: QApplication, window: Window, folder: Path) -> None:
@@ -57,7 +31,7 @@ def shoot_rubric_editor(application: QApplication, window: Window, folder: Path)
     for name in ("rubric", "rubric-problem"):
         for scheme in ("light", "dark"):
             window.choose_scheme(scheme)
-            for width, height in _SIZES:
+            for width, height in SIZES:
                 window.resize(width, height)
                 editor.resize(editor.sizeHint())
                 settle(application, window)
@@ -159,74 +133,11 @@ def shoot_people(application: QApplication, window: Window, folder: Path) -> Non
     shoot(application, window, folder, "people-queue")
 
 
-def shoot_annotate(application: QApplication, window: Window, folder: Path) -> None:
-    """Save the annotation desk: before a name is given, two raters in, a proposal, one image in large."""
-    desk = window.parity.desk
-    window.parity.annotate()
-    wait(application, desk.sheet.isVisible, 120)
-    wait(application, lambda: desk.items.images.is_idle, 120)
-    shoot(application, window, folder, "annotate-empty")
-    for rater, keys in (("Ada", "28z4609752381"), ("Ben", "38z5608752")):
-        desk.bar.name.setFocus()
-        desk.bar.name.selectAll()
-        QTest.keyClicks(desk.bar.name, rater)
-        QTest.keyClick(desk.bar.name, Qt.Key.Key_Return)
-        desk.sheet.go_to(0, 0)
-        QTest.keyClicks(desk.sheet, keys)
-    QTest.keyClick(desk.sheet, "m")
-    settle(application, window)
-    shoot(application, window, folder, "annotate")
-    QTest.keyClick(desk.sheet, Qt.Key.Key_Space)
-    shoot(application, window, folder, "annotate-large")
-    desk.closed.emit()
+#: Panels that can be walked through alone, with the title of the case.
+_ALONE = {"parity": (shoot_parity, "Fashion search"), "guard": (shoot_guard, "Shop remarks, November")}
 
 
-def shoot_parity(application: QApplication, window: Window, folder: Path) -> None:
-    """Save the Parity panel: planning, files with problems, running, each verdict, each tab, failed, over time."""
-    panel, files = window.parity, window.parity.setup.files
-    window.go_to(panel)
-    window.choose_scheme("light")
-    shoot(application, window, folder, "parity-empty")
-    panel.show_power()
-    wait(application, lambda: panel.power.pictures.count() > 0, 120)
-    shoot(application, window, folder, "parity-power")
-    panel.show_results()
-    damaged = Path(os.environ["AUDITOR_HOME"]) / "damaged-results.csv"
-    rows = (f"q{row // 5},i{row},{'first' if row == 3 else row % 5 + 1},{'ab'[row % 2]},light" for row in range(40))
-    damaged.write_text("\n".join(["query_id,item_id,rank,query_group,tone", *rows, ""]), encoding="utf-8")
-    files.take_results(damaged)
-    wait(application, files.previews["results"].problems.isVisible, 60)
-    shoot(application, window, folder, "parity-problems")
-    for engine in ("fair", "biased"):
-        files.take_sample(engine)
-        settle(application, window)
-        wait(application, panel.setup.run.isEnabled, 120)
-        shoot(application, window, folder, f"parity-preview-{engine}")
-        panel.setup.start()
-        wait(application, lambda: len(panel.results.live.steps) > 2, 120)
-        window.grab().save(str(folder / f"parity-running-{engine}.png"))
-        wait(application, panel.results.report.isVisible, 300)
-        settle(application, window)
-        panel.results.tables["queries"].view.selectRow(0)
-        settle(application, window)
-        shoot(application, window, folder, f"parity-{engine}")
-    for place in range(2, panel.results.tabs.count()):
-        panel.results.tabs.setCurrentIndex(place)
-        settle(application, window)
-        name = panel.results.tabs.tabText(place).lower().replace(" ", "-")
-        shoot(application, window, folder, f"parity-{name}")
-    shoot_annotate(application, window, folder)
-    case = window.session.case
-    assert case is not None
-    asked = {"mapping": {"attribute": "tone"}, "strata": ["brand"]}
-    failing = case.new_run("parity", asked, {"results": damaged}, {}, seed=0)
-    window.session.resume(failing.path)
-    wait(application, lambda: window.session.executor.status(failing.path).state is RunState.FAILED, 120)
-    settle(application, window)
-    shoot(application, window, folder, "parity-failed")
-
-
-def main(folder: Path, *, only_parity: bool = False) -> None:
+def main(folder: Path, *, only: str = "") -> None:
     """Walk through the states."""
     folder.mkdir(parents=True, exist_ok=True)
     os.environ["AUDITOR_HOME"] = tempfile.mkdtemp()
@@ -234,9 +145,10 @@ def main(folder: Path, *, only_parity: bool = False) -> None:
     window = make_window(Path(os.environ["AUDITOR_HOME"]) / "desktop.ini")
     window.show()
     settle(application, window)
-    if only_parity:
-        window.session.open_case(Path(os.environ["AUDITOR_HOME"]) / "case", create=True, title="Fashion search")
-        shoot_parity(application, window, folder)
+    if only:
+        shoot_panel, title = _ALONE[only]
+        window.session.open_case(Path(os.environ["AUDITOR_HOME"]) / "case", create=True, title=title)
+        shoot_panel(application, window, folder)
         window.close()
         return
     shoot(application, window, folder, "overview-empty")
@@ -292,10 +204,11 @@ def main(folder: Path, *, only_parity: bool = False) -> None:
     shoot(application, window, folder, "rate-failed")
     shoot_compare(application, window, folder, run)
     shoot_parity(application, window, folder)
+    shoot_guard(application, window, folder)
     window.go_to(window.overview)
     shoot(application, window, folder, "overview")
     window.close()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), only_parity=sys.argv[2:] == ["parity"])
+    main(Path(sys.argv[1]), only=sys.argv[2] if len(sys.argv) > 2 else "")

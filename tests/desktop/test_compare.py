@@ -123,7 +123,7 @@ def test_two_runs_stand_side_by_side(window: Window, qtbot: QtBot, compared: tup
     tables = panel.results.figures
     assert [table.accessibleName() for table in tables] == ["Scores of both judges", "Both judges against people"]
     assert [tables[0].item(row, 0).text() for row in range(2)] == ["Naturalness", "On topic"]
-    assert len(panel.results.cards) == 2
+    assert len(panel.results.pictures.cards) == 2
     window.resize(1024, 700)
     panes = [pane for pane in panel.findChildren(ScrollPane) if pane.isVisible()]
     assert len(panes) == 2
@@ -215,7 +215,7 @@ def test_a_picture_of_the_comparison_is_saved(
     open_panel(window, qtbot, case, 3)
     compare(window, qtbot, first, second)
     target = tmp_path / "scores.csv"
-    window.compare.results.export("compare_scores_1", target)
+    window.compare.results.pictures.export("compare_scores_1", target)
     qtbot.waitUntil(target.is_file, timeout=30_000)
     assert target.read_text().splitlines()[0] == "id,axis,expected_a,expected_b"
     qtbot.waitUntil(lambda: window.session.asker.is_idle, timeout=10_000)

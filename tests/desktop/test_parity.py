@@ -79,7 +79,12 @@ def choose(window: Window, path: Path, field: str, column: str, qtbot: QtBot, ro
 
 
 def ready(window: Window, qtbot: QtBot) -> None:
-    qtbot.waitUntil(window.parity.setup.run.isEnabled, timeout=_PATIENCE_MS)
+    setup = window.parity.setup
+
+    def can_run() -> None:
+        assert setup.run.isEnabled(), f"{setup.files.found.keys()}: {setup.cost.text()}"
+
+    qtbot.waitUntil(can_run, timeout=_PATIENCE_MS)
 
 
 def refused(window: Window, qtbot: QtBot) -> str:
@@ -109,7 +114,7 @@ def test_the_biased_sample_is_read_tested_shown_and_reported(
     case_window: Window, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     window = case_window
-    window.try_parity()
+    window.try_sample("parity")
     assert window.stack.currentWidget() is window.parity
     ready(window, qtbot)
     setup, panel = window.parity.setup, window.parity
@@ -187,7 +192,7 @@ def test_files_with_problems_name_each_and_cannot_be_run(case_window: Window, qt
 def test_a_file_that_is_no_table_says_so(case_window: Window, qtbot: QtBot, tmp_path: Path) -> None:
     path = tmp_path / "bad.csv"
     path.write_bytes(b"PK\x03\x04" + bytes(range(256)))
-    case_window.parity.setup.files.take_results(path)
+    case_window.parity.setup.files.take_first(path)
     case_window.go_to(case_window.parity)
     preview = case_window.parity.setup.files.previews["results"]
     qtbot.waitUntil(lambda: bool(preview.problem.text() or preview.problems.toPlainText()), timeout=_PATIENCE_MS)
@@ -282,7 +287,7 @@ def test_every_run_is_shown_in_the_panel_of_its_audit(case_window: Window, qtbot
     assert case is not None
     ours = case.new_run("parity", {}, {"results": results(tmp_path)}, {}, seed=0)
     rating = case.new_run("rating", {}, {"conversations": resource("samples", "conversations.jsonl")}, {}, seed=0)
-    foreign = case.new_run("guard", {}, {"results": results(tmp_path)}, {}, seed=0)
+    foreign = case.new_run("elsewhere", {}, {"results": results(tmp_path)}, {}, seed=0)
     window.show_run(ours.path)
     assert window.stack.currentWidget() is window.parity
     assert window.parity.shown_run == ours.path
@@ -316,6 +321,13 @@ def test_the_p_value_sharpens_as_metrics_come(qtbot: QtBot) -> None:
         ]
     )
     assert "p = .0004" in live.accessibleDescription()
+    live.take_events(
+        [
+            metric(name, value, 99_999)
+            for name, value in zip(("p_value", "p_low", "p_high"), (1e-5, 0.0, 5e-5), strict=True)
+        ]
+    )
+    assert "p < .0001 (99% Monte Carlo interval 0 to below .0001) after 99,999 relabellings" in live.sentence
     assert live.grab().toImage().width() > 0
 
 

@@ -17,7 +17,7 @@ from auditor.desktop.panels.annotate_large import LargeImage
 from auditor.desktop.panels.annotate_side import AnnotateSide
 from auditor.desktop.session import Session
 from auditor.desktop.widgets.contact_sheet import ContactSheet, SheetModel
-from auditor.desktop.widgets.detail import plain_label
+from auditor.desktop.widgets.detail import key_words, plain_label
 from auditor.desktop.widgets.pane import ScrollPane
 from auditor.desktop.widgets.swatches import tone_words
 
@@ -275,7 +275,7 @@ class AnnotationDesk(QWidget):
 
     def _show_help(self) -> None:
         keys = _KEYS_LARGE if self.middle.currentWidget() is self.large else _KEYS
-        self.help.setText(keys.format(digits=_DIGITS[self.items.scale]))
+        self.help.setText(key_words(keys.format(digits=_DIGITS[self.items.scale])))
 
     def _look(self) -> None:
         (self.large if self.middle.currentWidget() is self.large else self.sheet).setFocus()

@@ -10,10 +10,10 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QTabWidget, QVBoxLayout, QWidget
 
 from auditor.desktop import theme
+from auditor.desktop.panels.picture_column import PictureColumn, empty
 from auditor.desktop.session import Session
 from auditor.desktop.widgets.columns import Numbers, Texts, read_columns
 from auditor.desktop.widgets.detail import plain_label
-from auditor.desktop.widgets.figure import FigureCard
 from auditor.desktop.widgets.listing import Listing
 from auditor.desktop.widgets.pane import ScrollPane
 from auditor.desktop.widgets.quick import QuickFilters
@@ -47,7 +47,6 @@ class CompareResults(QWidget):
         self._pairs: list[dict[str, Any]] = []
         self._folder: Path | None = None
         self.figures: list[Listing] = []
-        self.cards: list[FigureCard] = []
         self.state = plain_label(name="state")
         self.verdict = plain_label(name="verdict")
         self.alert = plain_label(name="alert")
@@ -82,13 +81,13 @@ class CompareResults(QWidget):
 
     def _build_differences(self) -> QWidget:
         self._figures = QVBoxLayout()
-        self._pictures = QVBoxLayout()
+        self.pictures = PictureColumn(self._session, "compare_export")
         inner = QWidget()
         layout = QVBoxLayout(inner)
         layout.setContentsMargins(0, 6, 8, 0)
         layout.addWidget(self.facts)
         layout.addLayout(self._figures)
-        layout.addLayout(self._pictures)
+        layout.addLayout(self.pictures)
         layout.addStretch(1)
         return inner
 
@@ -178,7 +177,7 @@ class CompareResults(QWidget):
         self.pair.setCurrentIndex(place)
         self.verdict.setText(pair["sentence"])
         self.facts.setText(pair["facts"])
-        _empty(self._figures)
+        empty(self._figures)
         self.figures = []
         for table in pair["tables"]:
             self._figures.addWidget(plain_label(table["title"], name="heading"))
@@ -189,10 +188,7 @@ class CompareResults(QWidget):
         self._read_table(pair, place)
 
     def _show_pictures(self, pictures: Sequence[dict[str, Any]]) -> None:
-        _empty(self._pictures)
-        self.cards = [FigureCard(picture, self.export) for picture in pictures]
-        for card in self.cards:
-            self._pictures.addWidget(card)
+        self.pictures.show_pictures(pictures, {**(self._asked or {}), "pair": self.pair.currentIndex()})
 
     def refresh_theme(self) -> None:
         """Draw the pictures in the colours of the theme."""
@@ -204,22 +200,6 @@ class CompareResults(QWidget):
         for pair, repainted in zip(self._pairs, found["pairs"], strict=True):
             pair["pictures"] = repainted["pictures"]
         self._show_pictures(self._pairs[self.pair.currentIndex()]["pictures"])
-
-    def export(self, name: str, path: Path) -> None:
-        """Save a picture of the pair in view, or its data, by the ending of the path."""
-        asked = {
-            **(self._asked or {}),
-            "theme": "light",
-            "pair": self.pair.currentIndex(),
-            "name": name,
-            "path": str(path),
-        }
-        self._session.asker.ask(
-            "compare_export",
-            asked,
-            lambda done: self._session.said.emit(f"Saved {done['path']}."),
-            self._session.said.emit,
-        )
 
     def _read_table(self, pair: Mapping[str, Any], place: int) -> None:
         folder = self._folder
@@ -237,13 +217,6 @@ class CompareResults(QWidget):
         self.table.background.do(lambda: read_columns(folder / str(place), pair["columns"]), ready, failed)
 
 
-def _empty(layout: QVBoxLayout) -> None:
-    while (item := layout.takeAt(0)) is not None:
-        if widget := item.widget():
-            widget.hide()
-            widget.deleteLater()
-
-
 def _listing(table: Mapping[str, Any]) -> Listing:
     """A small table, as high as its rows, so that what follows it follows at once."""
     listing = Listing(table["title"], [title for title, _about in table["columns"]])
@@ -254,6 +227,8 @@ def _listing(table: Mapping[str, Any]) -> Listing:
     for column, (_title, about) in enumerate(table["columns"]):
         if header := listing.horizontalHeaderItem(column):
             header.setToolTip(about)
+            if column:
+                header.setTextAlignment(Qt.AlignmentFlag.AlignCenter)
         for row in range(listing.rowCount()):
             item = listing.item(row, column)
             if item is not None and column:

@@ -1,6 +1,6 @@
 """The Overview: the case, its runs, what was interrupted, what people said, and whether the case verifies."""
 
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 from PySide6.QtCore import Signal
@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
 
 from auditor.case import RunSummary
 from auditor.desktop import theme
+from auditor.desktop.panels.run_panel import RunPanel
 from auditor.desktop.session import Session
 from auditor.desktop.widgets.detail import plain_label
 from auditor.desktop.widgets.listing import Listing
@@ -31,23 +32,27 @@ _EMPTY = (
 class OverviewPanel(QWidget):
     """What is in the case.
 
+    Parameters
+    ----------
+    audits : sequence of RunPanel
+        Panels whose samples can be tried.
+
     Signals
     -------
-    new_case(), open_case(), try_sample(), try_parity(), show_run(object), resume_run(object)
-        What the person wants; runs are given by their path.
+    new_case(), open_case(), try_sample(str), show_run(object), resume_run(object)
+        What the person wants; samples are given by the name of their audit, runs by their path.
     verified(bool)
         Every hash of the case was recomputed; whether all of them hold.
     """
 
     new_case = Signal()
     open_case = Signal()
-    try_sample = Signal()
-    try_parity = Signal()
+    try_sample = Signal(str)
     show_run = Signal(object)
     resume_run = Signal(object)
     verified = Signal(bool)
 
-    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+    def __init__(self, session: Session, audits: Sequence[RunPanel], parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
         self._runs: list[RunSummary] = []
@@ -62,13 +67,9 @@ class OverviewPanel(QWidget):
         start = QHBoxLayout()
         self.new_button = self._button("add", "New case…", self.new_case.emit)
         self.open_button = self._button("open", "Open case…", self.open_case.emit)
-        self.sample_button = self._button("rate", "Try rating", self.try_sample.emit)
-        self.sample_button.setToolTip("Rate the sample conversations.")
-        self.parity_button = self._button("parity", "Try parity", self.try_parity.emit)
-        self.parity_button.setToolTip("Test the sample of search results.")
+        self.samples = {panel.audit: self._sample_button(panel) for panel in audits}
         self.verify_button = self._button("verify", "Verify", self.verify)
-        samples = (self.sample_button, self.parity_button)
-        for button in (self.new_button, self.open_button, *samples, self.verify_button):
+        for button in (self.new_button, self.open_button, *self.samples.values(), self.verify_button):
             start.addWidget(button)
         start.addStretch(1)
         acts = QHBoxLayout()
@@ -106,6 +107,11 @@ class OverviewPanel(QWidget):
     def _button(icon: str, text: str, callback: Any) -> QPushButton:
         button = theme.icon_button(icon, text)
         button.clicked.connect(lambda _checked=False: callback())
+        return button
+
+    def _sample_button(self, panel: RunPanel) -> QPushButton:
+        button = self._button(panel.icon, panel.sample_button, lambda: self.try_sample.emit(panel.audit))
+        button.setToolTip(panel.sample_words)
         return button
 
     def activate(self) -> None:
@@ -222,11 +228,3 @@ class OverviewPanel(QWidget):
 
 def _yes(value: bool) -> str:
     return "yes" if value else "no"
-
-
-def sample_case_folder(home: Path) -> Path:
-    """Where a case goes that only tries the sample: a folder that is not there yet."""
-    number = 1
-    while (home / "cases" / f"sample-{number}").exists():
-        number += 1
-    return home / "cases" / f"sample-{number}"

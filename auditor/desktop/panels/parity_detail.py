@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
+from auditor.desktop.panels.run_detail import RunDetail
 from auditor.desktop.session import Session
 from auditor.desktop.widgets.contact_strip import ContactStrip
 from auditor.desktop.widgets.detail import plain_label
@@ -12,12 +13,11 @@ from auditor.runs.directory import RunDirectory
 _EMPTY = "Select a query in the tab Queries to see its results, their tones and how far the list is from the others."
 
 
-class ParityDetail(QWidget):
+class ParityDetail(RunDetail):
     """One row of the table of queries."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._session = session
+        super().__init__(session, parent)
         self._query = ""
         self._found: dict[str, Any] | None = None
         self.heading = plain_label(name="heading")
@@ -25,14 +25,11 @@ class ParityDetail(QWidget):
         self.strip = ContactStrip()
         self.strip.chosen.connect(self._show_place)
         self.place = plain_label(name="soft")
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(14, 14, 14, 10)
-        layout.addWidget(self.heading)
-        layout.addWidget(self.words)
-        layout.addWidget(self.strip, 1)
-        layout.addWidget(self.place)
-        self._spring = QWidget()
-        layout.addWidget(self._spring, 1)
+        self._layout.addWidget(self.heading)
+        self._layout.addWidget(self.words)
+        self._layout.addWidget(self.strip, 1)
+        self._layout.addWidget(self.place)
+        self._layout.addWidget(self._spring, 1)
         self.clear()
 
     def clear(self, words: str = _EMPTY) -> None:

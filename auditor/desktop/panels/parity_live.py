@@ -11,7 +11,10 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 from auditor.desktop import theme
 
 _METRICS = ("p_value", "p_low", "p_high")
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 16, 14, 40
+_GAP, _RIGHT, _TOP = 8, 16, 14
+#: Room below the scale; in a narrow part the caption stands on two lines under the numbers.
+_BOTTOM, _NARROW_BOTTOM, _LINE = 40, 74, 20
+_CAPTION = "relabellings; shaded: where p lies with 99% confidence"
 #: Lines of the scale; what is smaller than the last one lies on it.
 _TICKS = (1.0, 0.1, 0.01, 0.001, 0.0001)
 
@@ -88,14 +91,20 @@ class LivePValue(QWidget):
         look = theme.current()
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        room = QRectF(_LEFT, _TOP, self.width() - _LEFT - _RIGHT, self.height() - _TOP - _BOTTOM)
+        metrics = painter.fontMetrics()
+        left = metrics.horizontalAdvance(_tick_words(_TICKS[-1])) + 2 * _GAP
+        width = self.width() - left - _RIGHT
+        total = f"{self._total:,}"
+        # The caption is centred: what stands at one end must fit at the other as well.
+        is_narrow = metrics.horizontalAdvance(_CAPTION) + 2 * metrics.horizontalAdvance(f"  {total}") > width
+        room = QRectF(left, _TOP, width, self.height() - _TOP - (_NARROW_BOTTOM if is_narrow else _BOTTOM))
         for tick in _TICKS:
             y = self._y(room, tick)
             painter.setPen(QPen(QColor(look.line), 1))
             painter.drawLine(QPointF(room.left(), y), QPointF(room.right(), y))
             painter.setPen(QColor(look.soft))
-            box = QRectF(0, y - 9, _LEFT - 8, 18)
-            painter.drawText(box, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, f"{tick:g}")
+            box = QRectF(0, y - 9, left - _GAP, 18)
+            painter.drawText(box, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, _tick_words(tick))
         y = self._y(room, self._alpha)
         painter.setPen(QPen(QColor(look.alert), 1.4, Qt.PenStyle.DashLine))
         painter.drawLine(QPointF(room.left(), y), QPointF(room.right(), y))
@@ -103,10 +112,11 @@ class LivePValue(QWidget):
             QRectF(room.right() - 160, y - 19, 158, 18), Qt.AlignmentFlag.AlignRight, f"α = {self._alpha:g}"
         )
         painter.setPen(QColor(look.soft))
-        below = QRectF(room.left(), room.bottom() + 8, room.width(), 20)
+        below = QRectF(room.left(), room.bottom() + 8, room.width(), _LINE)
         painter.drawText(below, Qt.AlignmentFlag.AlignLeft, "0")
-        painter.drawText(below, Qt.AlignmentFlag.AlignHCenter, "relabellings; shaded: where p lies with 99% confidence")
-        painter.drawText(below, Qt.AlignmentFlag.AlignRight, f"{self._total:,}")
+        painter.drawText(below, Qt.AlignmentFlag.AlignRight, total)
+        caption = below.adjusted(0, _LINE, 0, 2 * _LINE) if is_narrow else below
+        painter.drawText(caption, int(Qt.AlignmentFlag.AlignHCenter) | int(Qt.TextFlag.TextWordWrap), _CAPTION)
         if self.steps:
             self._draw_curve(painter, room, look)
         elif self.first is not None:
@@ -138,6 +148,10 @@ class LivePValue(QWidget):
         return room.top() + min(1.0, max(0.0, share)) * room.height()
 
 
+def _tick_words(tick: float) -> str:
+    return f"{tick:g}" if tick > _TICKS[-1] else f"≤ {tick:g}"
+
+
 def p_is(p: float) -> str:
     """What a p-value is, as the field writes it."""
     return f"p = {p_words(p)}" if p >= _TICKS[-1] else "p < .0001"
@@ -146,6 +160,7 @@ def p_is(p: float) -> str:
 def p_words(p: float) -> str:
     """A p-value without its leading zero: three decimals, four where it is small."""
     if p < _TICKS[-1]:
-        return "0"
+        # Only what is 0 is called 0.
+        return "below .0001" if p > 0 else "0"
     text = f"{p:.3f}" if p >= 0.001 else f"{p:.4f}"
     return text.removeprefix("0") if p < 1 else text

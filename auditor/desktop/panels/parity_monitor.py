@@ -1,15 +1,14 @@
 """Evidence over the parity runs of a case: what may be looked at as often as one likes."""
 
-from pathlib import Path
 from typing import Any
 
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from auditor.desktop import theme
+from auditor.desktop.panels.picture_column import PictureColumn
 from auditor.desktop.session import Session
 from auditor.desktop.widgets.detail import plain_label
-from auditor.desktop.widgets.figure import FigureCard
 from auditor.desktop.widgets.pane import ScrollPane
 
 _ABOUT = (
@@ -27,7 +26,7 @@ class ParityMonitor(ScrollPane):
         self._session = session
         self._is_stale = True
         self.sentence = plain_label()
-        self._pictures = QVBoxLayout()
+        self._pictures = PictureColumn(session, "parity_monitor_export")
         layout = QVBoxLayout(inner)
         layout.setContentsMargins(0, 6, 8, 0)
         layout.setSpacing(10)
@@ -52,41 +51,22 @@ class ParityMonitor(ScrollPane):
             self._is_stale = False
             self.sentence.setText("Computing …")
             asked = {"case": str(case.path), "theme": theme.current().name}
-            self._session.asker.ask("parity_monitor", asked, self._show, self._fail)
+            self._session.asker.ask("parity_monitor", asked, lambda found: self._show(found, asked), self._fail)
 
-    def _show(self, found: dict[str, Any]) -> None:
+    def _show(self, found: dict[str, Any], asked: dict[str, Any]) -> None:
         self.sentence.setText(found["sentence"])
-        self._take_away()
-        for picture in found["pictures"]:
-            self._pictures.addWidget(FigureCard(picture, self._export))
+        self._pictures.show_pictures(found["pictures"], asked)
 
     def _fail(self, sentence: str) -> None:
         self.sentence.setText(sentence)
-        self._take_away()
+        self._pictures.take_away()
 
     def clear(self) -> None:
         """Show nothing."""
         self._session.asker.drop("parity_monitor")
         self._is_stale = True
         self.sentence.setText("")
-        self._take_away()
-
-    def _take_away(self) -> None:
-        while (item := self._pictures.takeAt(0)) is not None:
-            if widget := item.widget():
-                widget.hide()
-                widget.deleteLater()
-
-    def _export(self, name: str, path: Path) -> None:
-        case = self._session.case
-        if case is not None:
-            asked = {"case": str(case.path), "theme": "light", "name": name, "path": str(path)}
-            self._session.asker.ask(
-                "parity_monitor_export",
-                asked,
-                lambda done: self._session.said.emit(f"Saved {done['path']}."),
-                self._session.said.emit,
-            )
+        self._pictures.take_away()
 
     def refresh_theme(self) -> None:
         """Draw the picture in the colours of the theme."""

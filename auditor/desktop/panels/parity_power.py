@@ -1,7 +1,6 @@
 """Planning an audit before there are data: which bias would be detected, by formula and by simulation."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QTimer, Signal
@@ -17,9 +16,9 @@ from PySide6.QtWidgets import (
 )
 
 from auditor.desktop import theme
+from auditor.desktop.panels.picture_column import PictureColumn
 from auditor.desktop.session import Session
 from auditor.desktop.widgets.detail import plain_label
-from auditor.desktop.widgets.figure import FigureCard
 from auditor.desktop.widgets.pane import ScrollPane
 from auditor.desktop.widgets.verdict import VerdictCard
 
@@ -96,7 +95,7 @@ class ParityPower(QWidget):
         layout.addStretch(1)
         self.card = VerdictCard((self.back,))
         self.sentence, self.notes = self.card.verdict, self.card.facts
-        self.pictures = QVBoxLayout()
+        self.pictures = PictureColumn(session, "parity_power_export")
         self.pictures.setContentsMargins(0, 0, 8, 0)
         drawn = QWidget()
         drawn.setLayout(self.pictures)
@@ -172,43 +171,29 @@ class ParityPower(QWidget):
 
     def _ask(self) -> None:
         self.card.clear("Simulating …" if self.simulate.isChecked() else "Computing …")
-        self._session.asker.ask("parity_power", self._asked(), self._show, self._fail, self._progress)
+        asked = self._asked()
+        self._session.asker.ask(
+            "parity_power", asked, lambda found: self._show(found, asked), self._fail, self._progress
+        )
 
     def _progress(self, _done: int, _total: int, message: str) -> None:
         self.sentence.setText(f"{message} …")
 
-    def _show(self, found: dict[str, Any]) -> None:
+    def _show(self, found: dict[str, Any], asked: dict[str, Any]) -> None:
         self.card.clear(found["sentence"])
         self.card.show_facts("\n".join(found["notes"]))
-        self._take_away()
-        for picture in found["pictures"]:
-            self.pictures.addWidget(FigureCard(picture, self._export))
+        self.pictures.show_pictures(found["pictures"], asked)
         self.pictures.addStretch(1)
 
     def _fail(self, sentence: str) -> None:
         self.card.clear("")
         self.card.show_state("not possible", "alert")
         self.sentence.setText(sentence)
-        self._take_away()
-
-    def _take_away(self) -> None:
-        while (item := self.pictures.takeAt(0)) is not None:
-            if widget := item.widget():
-                widget.hide()
-                widget.deleteLater()
-
-    def _export(self, name: str, path: Path) -> None:
-        asked = {**self._asked(), "theme": "light", "name": name, "path": str(path)}
-        self._session.asker.ask(
-            "parity_power_export",
-            asked,
-            lambda done: self._session.said.emit(f"Saved {done['path']}."),
-            self._session.said.emit,
-        )
+        self.pictures.take_away()
 
     def refresh_theme(self) -> None:
         """Draw the pictures in the colours of the theme, now or when they are looked at again."""
         if self.isVisible():
             self.refresh()
         else:
-            self._take_away()
+            self.pictures.take_away()

@@ -1,48 +1,57 @@
 """The Rate panel: left what is asked, middle what came out, right what is selected."""
 
 from pathlib import Path
-from typing import Any
 
-from PySide6.QtWidgets import QStackedLayout, QWidget
+from PySide6.QtWidgets import QFileDialog, QWidget
 
+from auditor.desktop.actions import Command
 from auditor.desktop.panels.rate_by_hand import RateByHand
 from auditor.desktop.panels.rate_detail import RateDetail
 from auditor.desktop.panels.rate_import import ImportRatings, holds_ratings
 from auditor.desktop.panels.rate_judge import SHOWN
 from auditor.desktop.panels.rate_results import RateResults
 from auditor.desktop.panels.rate_setup import RateSetup
+from auditor.desktop.panels.run_panel import RunPanel
 from auditor.desktop.session import Session
-from auditor.desktop.widgets.three_parts import ThreeParts
-from auditor.runs.contract import RunState
-from auditor.runs.directory import RunDirectory
-from auditor.runs.executor import RunStatus
+from auditor.resources import resource
 
-#: Widths of the left and the right part in a wide and in a narrow panel; the middle one takes what is left.
+#: Widths of the left and the right part in a wide and in a narrow panel.
 _WIDE, _SMALL = (330, 310), (304, 214)
 
 
-class RatePanel(QWidget):
+class RatePanel(RunPanel):
     """Rate conversations."""
 
+    audit = "rating"
+    title = "Rate"
+    icon = "rate"
+    sample_button = "Try rating"
+    sample_words = "Rate the sample conversations."
+
+    setup: RateSetup
+    results: RateResults
+    detail: RateDetail
+
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._session = session
-        self.setup = RateSetup(session)
-        self.results = RateResults(session)
-        self.detail = RateDetail(session)
-        self.splitter = ThreeParts(self.setup, self.results, self.detail, wide=_WIDE, small=_SMALL)
+        parts = RateSetup(session), RateResults(session), RateDetail(session)
+        super().__init__(session, *parts, wide=_WIDE, small=_SMALL, parent=parent)
         self.by_hand = RateByHand(session, self.results.table.model)
-        self._pages = QStackedLayout(self)
-        self._pages.addWidget(self.splitter)
         self._pages.addWidget(self.by_hand)
         self.results.row_selected.connect(self._show_row)
-        self.results.resume_wanted.connect(session.resume)
         self.results.hand_wanted.connect(self.rate_by_hand)
         self.results.people.source_selected.connect(self._show_source)
         self.results.people.import_wanted.connect(self.import_ratings)
         self.detail.rate_wanted.connect(lambda row, axis: self.rate_by_hand((row, axis)))
         self.by_hand.closed.connect(self.show_results)
-        session.case_changed.connect(self.clear)
+
+    def commands(self) -> tuple[Command, ...]:
+        """Files, sample, rating by hand."""
+        return (
+            Command("rate.file", "Choose conversations…", "open", "Ctrl+L", self.choose_file, self.title),
+            Command("rate.sample", "Try rating with the sample", "run", "", self.try_sample, self.title),
+            Command("rate.hand", "Rate by hand", "people", "Ctrl+H", self.rate_by_hand, self.title),
+            Command("rate.humans", "Import human ratings…", "open", "Ctrl+I", self.choose_ratings, self.title),
+        )
 
     def activate(self) -> None:
         """Called when the panel comes into view."""
@@ -58,50 +67,27 @@ class RatePanel(QWidget):
         else:
             self.setup.take_file(path)
 
-    def clear(self) -> None:
-        """Show no run."""
-        self.show_results()
-        self.results.show_empty()
-        self.detail.clear()
+    def choose_file(self) -> None:
+        """Ask for a file of conversations."""
+        name, _ = QFileDialog.getOpenFileName(self, "Choose conversations")
+        if name:
+            self.take_file(Path(name))
 
-    def show_run(self, path: Path) -> bool:
-        """Show a run; returns whether its events are wanted from the first on."""
-        run = RunDirectory(path)
-        self.show_results()
-        self.detail.clear()
-        status = self._session.executor.status(path)
-        if status.state is RunState.DONE:
-            self.results.show_finished(run)
-            return False
-        self.results.show_live(run)
-        self.results.show_status(status)
-        return True
+    def choose_ratings(self) -> None:
+        """Ask for a file of human ratings."""
+        self.results.people.choose_file()
 
-    @property
-    def shown_run(self) -> Path | None:
-        """Path of the run in view."""
-        return self.results.run.path if self.results.run else None
-
-    def take_events(self, path: Path, events: list[dict[str, Any]]) -> None:
-        """Take in events if they are of the run in view."""
-        if path == self.shown_run:
-            self.results.take_events(events)
-
-    def take_status(self, path: Path, status: RunStatus) -> None:
-        """Take in where a run stands if it is the one in view."""
-        if path == self.shown_run and status.state is not RunState.DONE:
-            self.results.show_status(status)
+    def _take_sample(self) -> None:
+        self.take_file(resource("samples", "conversations.jsonl"))
 
     def run_over(self, path: Path) -> None:
         """A run's worker is gone; what it took is known from now on."""
         self.setup.refresh_cost()
-        if path == self.shown_run and self._session.executor.status(path).state is RunState.DONE:
-            self.results.show_finished(RunDirectory(path))
+        super().run_over(path)
 
     def refresh_theme(self) -> None:
         """Draw pictures and text in the colours of the theme."""
-        self.results.refresh_theme()
-        self.detail.refresh_theme()
+        super().refresh_theme()
         self.by_hand.refresh_theme()
 
     def rate_by_hand(self, start: tuple[int, str] | None = None) -> None:
@@ -116,10 +102,6 @@ class RatePanel(QWidget):
         self._pages.setCurrentWidget(self.by_hand)
         self.by_hand.open(run, run.findings(), start, self.detail.seen(run.path.name))
 
-    def show_results(self) -> None:
-        """Go back from rating by hand."""
-        self._pages.setCurrentWidget(self.splitter)
-
     def import_ratings(self, path: Path) -> None:
         """Show what a file of human ratings holds, and add it to the run in view once that is confirmed."""
         run, case = self.results.run, self._session.case
@@ -131,6 +113,7 @@ class RatePanel(QWidget):
     def _show_source(self, source: int) -> None:
         run, model = self.results.run, self.results.table.model
         if run is not None and 0 <= source < model.all_rows:
+            self.splitter.show_detail(True)
             self.detail.show_row(run, {name: model.cell(source, name) for name in SHOWN})
 
     def _show_row(self, shown: int) -> None:

@@ -15,7 +15,7 @@ from auditor.desktop.panels.rate_guide import LevelKeys
 from auditor.desktop.panels.rate_judge import SHOWN, JudgeCard
 from auditor.desktop.session import Session
 from auditor.desktop.widgets.columns import Numbers, Texts
-from auditor.desktop.widgets.detail import PlainTurns, plain_label
+from auditor.desktop.widgets.detail import PlainTurns, key_words, plain_label
 from auditor.desktop.widgets.pane import ScrollPane
 from auditor.desktop.widgets.table import TableModel
 from auditor.runs.directory import RunDirectory
@@ -110,7 +110,7 @@ class RateByHand(QWidget):
         layout.setSpacing(10)
         layout.addWidget(self.bar)
         layout.addWidget(self.splitter, 1)
-        layout.addWidget(plain_label(_KEYS, name="help"))
+        layout.addWidget(plain_label(key_words(_KEYS), name="help"))
 
     def open(
         self,

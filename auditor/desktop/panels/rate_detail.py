@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
 from auditor.desktop import theme
 from auditor.desktop.panels.hand_queue import score_words
 from auditor.desktop.panels.rate_judge import JudgeCard
+from auditor.desktop.panels.run_detail import RunDetail
 from auditor.desktop.session import Session
 from auditor.desktop.widgets.detail import PlainTurns, plain_label
 from auditor.runs.directory import RunDirectory
@@ -16,7 +17,7 @@ from auditor.runs.directory import RunDirectory
 _EMPTY = "Select a row of the ratings to see the conversation, its scores and where they come from."
 
 
-class RateDetail(QWidget):
+class RateDetail(RunDetail):
     """One row of the ratings table.
 
     Signals
@@ -28,8 +29,7 @@ class RateDetail(QWidget):
     rate_wanted = Signal(int, str)
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._session = session
+        super().__init__(session, parent)
         self._run: RunDirectory | None = None
         self._row: Mapping[str, Any] | None = None
         self._shown: Sequence[Sequence[str]] = ()
@@ -41,15 +41,12 @@ class RateDetail(QWidget):
         self.rate = theme.icon_button("note", "Rate by hand from here")
         self.rate.setToolTip("Opens this conversation in large, with keys 1 to 5; the judge's scores are hidden there.")
         self.rate.clicked.connect(self._want_rating)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(14, 14, 14, 10)
-        layout.addWidget(self.heading)
-        layout.addWidget(self.turns, 1)
+        self._layout.addWidget(self.heading)
+        self._layout.addWidget(self.turns, 1)
         self._parts = (self.turns, self.judge, self.own, self.rate)
         for widget in self._parts[1:]:
-            layout.addWidget(widget)
-        self._spring = QWidget()
-        layout.addWidget(self._spring, 1)
+            self._layout.addWidget(widget)
+        self._layout.addWidget(self._spring, 1)
         session.judged.connect(self._show_own)
         self.clear()
 

@@ -8,10 +8,10 @@ from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QAbstractItemView, QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
 
 from auditor.desktop import theme
+from auditor.desktop.panels.picture_column import PictureColumn
 from auditor.desktop.session import Session
 from auditor.desktop.widgets.columns import Numbers, Texts
 from auditor.desktop.widgets.detail import plain_label
-from auditor.desktop.widgets.figure import FigureCard
 from auditor.desktop.widgets.listing import Listing
 from auditor.desktop.widgets.pane import ScrollPane
 from auditor.desktop.widgets.table import Table
@@ -68,9 +68,6 @@ class RatePeople(QWidget):
             buttons.addWidget(button)
         buttons.addStretch(1)
         self.estimates = Listing("Agreement with people", ())
-        self.estimates.horizontalHeader().setDefaultAlignment(
-            Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
-        )
         self.estimates.verticalHeader().setDefaultSectionSize(_ROW_HEIGHT)
         self.estimates.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
         self.estimates.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -79,7 +76,7 @@ class RatePeople(QWidget):
         self.queue = Table("Queue for a second look")
         self.queue.setFixedHeight(_QUEUE_HEIGHT)
         self.queue.selected.connect(self._select)
-        self._pictures = QVBoxLayout()
+        self._pictures = PictureColumn(session, "agreement_export")
         self._found = (self.estimates, self.notes, self.queue_title, self.queue)
         inner = QWidget()
         layout = QVBoxLayout(inner)
@@ -139,16 +136,16 @@ class RatePeople(QWidget):
             self.sentence.setText("Comparing the judge with people …")
         self.again.setEnabled(False)
         asked = {"case": str(case.path), "run": run.path.name, "theme": theme.current().name}
-        self._session.asker.ask("agreement", asked, self._show, self._show_nothing)
+        self._session.asker.ask("agreement", asked, lambda found: self._show(found, asked), self._show_nothing)
 
     def _show_nothing(self, sentence: str) -> None:
         self.sentence.setText(sentence)
         self.again.setEnabled(True)
         for widget in self._found:
             widget.hide()
-        self._clear_pictures()
+        self._pictures.take_away()
 
-    def _show(self, found: dict[str, Any] | None) -> None:
+    def _show(self, found: dict[str, Any] | None, asked: dict[str, Any]) -> None:
         if found is None or not found["tables"]:
             self._show_nothing("\n".join([*found["sentences"], *found["notes"]]) if found else _EMPTY)
             return
@@ -166,9 +163,7 @@ class RatePeople(QWidget):
         self.notes.show()
         for widget in (self.queue_title, self.queue):
             widget.setVisible(bool(found["queue"]))
-        self._clear_pictures()
-        for picture in found["pictures"]:
-            self._pictures.addWidget(FigureCard(picture, self._export))
+        self._pictures.show_pictures(found["pictures"], asked)
 
     def _show_estimates(self, headers: list[str], tables: dict[str, list[list[str]]]) -> None:
         lines: list[list[str]] = []
@@ -194,12 +189,6 @@ class RatePeople(QWidget):
         bar = self.estimates.horizontalScrollBar().sizeHint().height()
         self.estimates.setFixedHeight(height + self.estimates.horizontalHeader().sizeHint().height() + bar + 4)
 
-    def _clear_pictures(self) -> None:
-        while (item := self._pictures.takeAt(0)) is not None:
-            if widget := item.widget():
-                widget.hide()
-                widget.deleteLater()
-
     def _select(self, shown: int) -> None:
         if shown >= 0:
             self.source_selected.emit(int(self.queue.model.value(shown, "place")))
@@ -209,18 +198,6 @@ class RatePeople(QWidget):
         name, _ = QFileDialog.getOpenFileName(self, "Import human ratings", "", "Tables (*.csv *.tsv);;All files (*)")
         if name:
             self.import_wanted.emit(Path(name))
-
-    def _export(self, name: str, path: Path) -> None:
-        case, run = self._session.case, self._run
-        if case is None or run is None:
-            return
-        asked = {"case": str(case.path), "run": run.path.name, "theme": "light", "name": name, "path": str(path)}
-        self._session.asker.ask(
-            "agreement_export",
-            asked,
-            lambda done: self._session.said.emit(f"Saved {done['path']}."),
-            self._session.said.emit,
-        )
 
     def refresh_theme(self) -> None:
         """Draw the pictures in the colours of the theme."""

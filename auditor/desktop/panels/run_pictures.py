@@ -1,14 +1,13 @@
 """The pictures of a finished run, drawn by a process of its own in the colours of the theme."""
 
-from pathlib import Path
 from typing import Any
 
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
 from auditor.desktop import theme
+from auditor.desktop.panels.picture_column import PictureColumn
 from auditor.desktop.session import Session
 from auditor.desktop.widgets.detail import plain_label
-from auditor.desktop.widgets.figure import FigureCard
 from auditor.desktop.widgets.pane import ScrollPane
 from auditor.runs.directory import RunDirectory
 
@@ -27,7 +26,8 @@ class RunPictures(ScrollPane):
         super().__init__(inner, parent)
         self._session, self._kind = session, f"{audit} pictures"
         self._run: RunDirectory | None = None
-        self._layout = QVBoxLayout(inner)
+        self._layout = PictureColumn(session, "picture_export")
+        inner.setLayout(self._layout)
         self._layout.setContentsMargins(0, 0, 8, 0)
 
     def show_run(self, run: RunDirectory) -> None:
@@ -37,16 +37,16 @@ class RunPictures(ScrollPane):
             self._layout.addWidget(plain_label("Drawing …", name="soft"))
             self._layout.addStretch(1)
         asked = {"run_dir": str(run.path), "theme": theme.current().name}
-        self._session.asker.ask("pictures", asked, self._show, self._fail, kind=self._kind)
+        self._session.asker.ask(
+            "pictures", asked, lambda pictures: self._show(pictures, asked), self._fail, kind=self._kind
+        )
 
-    def _show(self, pictures: list[dict[str, Any]]) -> None:
-        self._take_away()
-        for picture in pictures:
-            self._layout.addWidget(FigureCard(picture, self._export))
+    def _show(self, pictures: list[dict[str, Any]], asked: dict[str, Any]) -> None:
+        self._layout.show_pictures(pictures, asked)
         self._layout.addStretch(1)
 
     def _fail(self, sentence: str) -> None:
-        self._take_away()
+        self._layout.take_away()
         self._layout.addWidget(plain_label(sentence, name="alert"))
         self._layout.addStretch(1)
         self._session.said.emit(sentence)
@@ -55,25 +55,9 @@ class RunPictures(ScrollPane):
         """Show none."""
         self._run = None
         self._session.asker.drop(self._kind)
-        self._take_away()
+        self._layout.take_away()
 
     def refresh_theme(self) -> None:
         """Draw them in the colours of the theme."""
         if self._run is not None:
             self.show_run(self._run)
-
-    def _take_away(self) -> None:
-        while (item := self._layout.takeAt(0)) is not None:
-            if widget := item.widget():
-                widget.hide()
-                widget.deleteLater()
-
-    def _export(self, name: str, path: Path) -> None:
-        assert self._run is not None
-        asked = {"run_dir": str(self._run.path), "theme": "light", "name": name, "path": str(path)}
-        self._session.asker.ask(
-            "picture_export",
-            asked,
-            lambda done: self._session.said.emit(f"Saved {done['path']}."),
-            self._session.said.emit,
-        )

@@ -13,7 +13,12 @@ from auditor.runs.directory import RunDirectory
 
 
 def load_table(
-    session: Session, run: RunDirectory, name: str, table: Table, done: Callable[[list[Numbers | Texts]], None]
+    session: Session,
+    run: RunDirectory,
+    name: str,
+    table: Table,
+    done: Callable[[list[Numbers | Texts]], None],
+    kind: str,
 ) -> None:
     """Ask for a table of a finished run; `done` is called with its columns, in the window's thread.
 
@@ -23,6 +28,8 @@ def load_table(
         Name of the table in the run.
     table : Table
         Reads the files in its own thread.
+    kind : str
+        Of the question; a newer one of the same kind takes its place.
     """
     folder = Path(tempfile.mkdtemp(prefix="auditor-table-"))
 
@@ -38,4 +45,4 @@ def load_table(
         session.said.emit(sentence)
 
     asked = {"run_dir": str(run.path), "table": name, "folder": str(folder)}
-    session.asker.ask("table", asked, written, failed, kind=f"table {name}")
+    session.asker.ask("table", asked, written, failed, kind=kind)

@@ -22,7 +22,8 @@ from auditor.runs.contract import RunState
 from auditor.runs.executor import RunStatus
 
 _ROW_HEIGHT = 40
-_MOST_ROWS = 3
+#: More rows scroll; in a low window fewer are shown, so that panels keep their room.
+_MOST_ROWS, _MOST_ROWS_LOW, _LOW_PX = 3, 2, 800
 
 
 class _Row(QWidget):
@@ -100,6 +101,7 @@ class ActivityBar(QWidget):
         self.setObjectName("activity")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self._rows: dict[str, _Row] = {}
+        self._most = _MOST_ROWS
         self._idle = QLabel("No run is under way.")
         self._idle.setObjectName("soft")
         self._idle.setContentsMargins(12, 6, 12, 6)
@@ -111,6 +113,9 @@ class ActivityBar(QWidget):
         self._area.setWidgetResizable(True)
         self._area.setWidget(inner)
         self._area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        # The bar's own colour shows through.
+        for part in (inner, self._area.viewport()):
+            part.setAutoFillBackground(False)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._idle)
@@ -143,7 +148,12 @@ class ActivityBar(QWidget):
         for key in list(self._rows):
             self.remove(Path(key))
 
+    def fit_to(self, window_height: int) -> None:
+        """Show as many rows as a window of this height, in pixels, has room for."""
+        self._most = _MOST_ROWS if window_height >= _LOW_PX else _MOST_ROWS_LOW
+        self._fit()
+
     def _fit(self) -> None:
         self._idle.setVisible(not self._rows)
         self._area.setVisible(bool(self._rows))
-        self._area.setFixedHeight(min(len(self._rows), _MOST_ROWS) * _ROW_HEIGHT)
+        self._area.setFixedHeight(min(len(self._rows), self._most) * _ROW_HEIGHT)

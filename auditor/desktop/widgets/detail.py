@@ -11,6 +11,10 @@ from PySide6.QtWidgets import QLabel, QSizePolicy, QTextEdit, QWidget
 
 from auditor.desktop import theme
 
+_NO_BREAK = "\N{NO-BREAK SPACE}"
+#: Characters of a longer part of a line of keys, which may be broken.
+_MOST_TOGETHER = 32
+
 
 class PlainTurns(QTextEdit):
     """Turns of a conversation. Text is inserted as text: nothing of it is ever markup."""
@@ -109,3 +113,9 @@ def plain_tip(text: str) -> str:
         return text
     lines = html.escape(text).replace("\n", "<br>")
     return f"<qt>{lines}</qt>"
+
+
+def key_words(text: str) -> str:
+    """Keys with what they do, divided by " · ": a short one is never broken over two lines."""
+    parts = (part if len(part) > _MOST_TOGETHER else part.replace(" ", _NO_BREAK) for part in text.split(" · "))
+    return f"{_NO_BREAK}· ".join(parts)

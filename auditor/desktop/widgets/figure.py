@@ -69,6 +69,11 @@ class FigureCard(QFrame):
         name, title, description, svg as the task `pictures` gives them.
     export : callable
         Called with the picture's name and the path to save to.
+
+    Attributes
+    ----------
+    name : str
+        Of the picture.
     """
 
     def __init__(
@@ -77,6 +82,7 @@ class FigureCard(QFrame):
         super().__init__(parent)
         self.setObjectName("card")
         self._picture, self._export = picture, export
+        self.name: str = picture["name"]
         title = QLabel(picture["title"])
         title.setObjectName("heading")
         title.setTextFormat(Qt.TextFormat.PlainText)

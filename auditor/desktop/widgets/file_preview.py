@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
     QComboBox,
     QFrame,
@@ -60,6 +60,7 @@ class FilePreview(QWidget):
         self.rows.setWordWrap(False)
         self.rows.setTabKeyNavigation(False)
         self.rows.verticalHeader().hide()
+        self.rows.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         self.rows.hide()
         self._frame = QFrame()
         self._boxes = QGridLayout(self._frame)
@@ -68,6 +69,7 @@ class FilePreview(QWidget):
         self._boxes.setColumnStretch(1, 1)
         self._frame.hide()
         self.mapping: dict[str, QComboBox] = {}
+        self._offered: tuple[list[str], dict[str, str]] = ([], {})
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         # Problems stand before the rows, so that they are seen in a small window too.
@@ -138,25 +140,37 @@ class FilePreview(QWidget):
         self.rows.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
 
     def _show_mapping(self, columns: Sequence[str], used: Mapping[str, str], fields: Mapping[str, str]) -> None:
+        self._frame.setVisible(bool(columns))
+        offered = (list(columns), dict(fields) if columns else {})
+        # Boxes that offer the same stay: whoever maps by keyboard keeps the focus.
+        if offered != self._offered:
+            self._offered = offered
+            self._offer(*offered)
+        for field, box in self.mapping.items():
+            box.setCurrentIndex(max(0, box.findData(used.get(field, ""))))
+
+    def _offer(self, columns: Sequence[str], fields: Mapping[str, str]) -> None:
         while (item := self._boxes.takeAt(0)) is not None:
             if widget := item.widget():
                 widget.hide()
                 widget.deleteLater()
         self.mapping = {}
-        self._frame.setVisible(bool(columns))
-        for place, (field, words) in enumerate(fields.items() if columns else ()):
+        before: QWidget = self.problems
+        for place, (field, words) in enumerate(fields.items()):
             box = ElidedBox(f"Column for {words.lower()}")
             box.setMinimumContentsLength(8)
             box.addItem(_NOT_MAPPED, "")
             for column in columns:
                 box.addItem(column, column)
-            box.setCurrentIndex(max(0, box.findData(used.get(field, ""))))
             box.activated.connect(lambda _index: self.mapped.emit())
             self.mapping[field] = box
             label = QLabel(words)
             label.setBuddy(box)
             self._boxes.addWidget(label, place, 0)
             self._boxes.addWidget(box, place, 1)
+            # Tab follows the eye: what is made last would be reached last.
+            QWidget.setTabOrder(before, box)
+            before = box
 
     def columns(self) -> dict[str, str]:
         """Field -> column, of those that are mapped."""

@@ -171,7 +171,7 @@ class Form(QWidget):
         return box, lambda: None if field.default is None and box.value() <= low else round(box.value(), 3)
 
     def _line(self, field: FieldInfo, *, is_list: bool) -> tuple[QWidget, Callable[[], Any]]:
-        line = QLineEdit(", ".join(field.default) if is_list else str(field.default))
+        line = QLineEdit(", ".join(str(part) for part in field.default) if is_list else str(field.default))
         line.setPlaceholderText(_NONE if f"Empty: {_NONE}" in (field.description or "") else "")
         line.textChanged.connect(self._touched)
         if is_list:

@@ -1,6 +1,6 @@
 """Parts that most panels are made of: a part that scrolls up and down, and a line that is shortened to fit."""
 
-from PySide6.QtCore import QSize, Qt
+from PySide6.QtCore import QEvent, QObject, QSize, Qt
 from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import QLabel, QScrollArea, QSizePolicy, QStyle, QWidget
 
@@ -25,6 +25,12 @@ class ScrollPane(QScrollArea):
         """Width of the content beside a scroll bar."""
         bar = self.style().pixelMetric(QStyle.PixelMetric.PM_ScrollBarExtent)
         return QSize(self._inner.minimumSizeHint().width() + bar + 2 * self.frameWidth(), 80)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Ask for another width when what it holds needs one; a scroll area watches its content."""
+        if event.type() == QEvent.Type.LayoutRequest and watched is self._inner:
+            self.updateGeometry()
+        return super().eventFilter(watched, event)
 
 
 class ElidedLabel(QLabel):

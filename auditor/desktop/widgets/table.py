@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt, QTimer, Signal
+from PySide6.QtGui import QFont, QFontMetrics
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 _ROW_HEIGHT = 26
 _TYPING_MS = 250
+#: What a cell, and a title with its sorting arrow, need beside their text; no column is wider than the last one.
+_CELL_PX, _TITLE_PX, _MOST_PX = 22, 36, 320
 _ROOT = QModelIndex()
 Index = QModelIndex | QPersistentModelIndex
 
@@ -241,13 +244,17 @@ class Table(QWidget):
     def fit_columns(self) -> None:
         """Widths from titles and the first fifty rows."""
         metrics = self.view.fontMetrics()
+        bold = self.view.font()
+        bold.setWeight(QFont.Weight.DemiBold)
+        title_metrics = QFontMetrics(bold)
         for place in range(self.model.columnCount()):
             title = str(self.model.headerData(place, Qt.Orientation.Horizontal))
             texts = [
                 str(self.model.data(self.model.index(row, place))) for row in range(min(50, self.model.rowCount()))
             ]
-            width = max(metrics.horizontalAdvance(text) for text in [title + "MMM", *texts])
-            self.view.setColumnWidth(place, min(320, width + 20))
+            width = max((metrics.horizontalAdvance(text) for text in texts), default=0) + _CELL_PX
+            width = max(width, title_metrics.horizontalAdvance(title) + _TITLE_PX)
+            self.view.setColumnWidth(place, min(_MOST_PX, width))
 
     def set_condition(self, condition: str) -> None:
         """Show only rows that fulfil a condition, besides what the filter line asks for; see `arrange`."""

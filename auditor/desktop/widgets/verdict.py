@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from PySide6.QtCore import QEvent, QObject, Qt
-from PySide6.QtGui import QResizeEvent
+from PySide6.QtGui import QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QBoxLayout, QFrame, QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from auditor.desktop import theme
@@ -14,8 +14,8 @@ from auditor.desktop.widgets.pane import ScrollPane
 Tone = Literal["", "alert", "good"]
 #: More warnings than these are folded, so that pictures stay in view; their count is always said.
 _MOST_ALERTS = 3
-#: The card takes at most this share of what came out; a longer one scrolls.
-_MOST_SHARE = 0.45
+#: The card takes at most this share of what came out, or this one if nothing else is shown; a longer one scrolls.
+_MOST_SHARE, _MOST_ALONE = 0.45, 0.9
 #: Width from which on state and buttons share a line.
 _SIDE_BY_SIDE_PX = 480
 
@@ -69,6 +69,12 @@ class VerdictCard(QFrame):
         has_room = event.size().width() >= _SIDE_BY_SIDE_PX
         self._top.setDirection(QBoxLayout.Direction.LeftToRight if has_room else QBoxLayout.Direction.TopToBottom)
 
+    def showEvent(self, event: QShowEvent) -> None:
+        """Measure the words anew: they got their font on being shown, and heights were kept from before."""
+        super().showEvent(event)
+        if (layout := self.layout()) is not None:
+            layout.invalidate()
+
     def clear(self, words: str) -> None:
         """Show nothing but words."""
         self.verdict.setText(words)
@@ -117,7 +123,13 @@ class VerdictPane(ScrollPane):
     def __init__(self, card: VerdictCard, parent: QWidget | None = None) -> None:
         super().__init__(card, parent)
         self.card = card
+        self._share = _MOST_SHARE
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+
+    def set_alone(self, alone: bool) -> None:
+        """Whether the card is all there is to see."""
+        self._share = _MOST_ALONE if alone else _MOST_SHARE
+        self._fit()
 
     def event(self, event: QEvent) -> bool:
         """Look at whom it belongs to, for the room there is."""
@@ -138,4 +150,9 @@ class VerdictPane(ScrollPane):
         width = self.width() - 2 * self.frameWidth()
         if parent is not None and width > 0:
             wanted = self.card.heightForWidth(width) + 2 * self.frameWidth()
-            self.setFixedHeight(max(0, min(wanted, round(_MOST_SHARE * parent.height()))))
+            most = max(0, round(self._share * parent.height()))
+            # A bar that was needed before would take width, and so be needed for ever.
+            policy = Qt.ScrollBarPolicy.ScrollBarAsNeeded if wanted > most else Qt.ScrollBarPolicy.ScrollBarAlwaysOff
+            if self.verticalScrollBarPolicy() != policy:
+                self.setVerticalScrollBarPolicy(policy)
+            self.setFixedHeight(min(wanted, most))
