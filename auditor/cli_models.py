@@ -26,9 +26,9 @@ def _tolerance(field: str) -> str:
 @models_app.command("list")
 def models_list() -> None:
     """List the library, and whether each model fits into this machine's memory."""
-    from auditor.models.fit import estimate
     from auditor.models.library import Library
     from auditor.models.starter import HOW_TO_GET
+    from auditor.models.torch_fit import usual_fit
 
     library = Library()
     library.sweep()
@@ -37,18 +37,18 @@ def models_list() -> None:
         console.out(
             f"{model.name}  {model.architecture} {model.quantisation}  {model.size_bytes:,} bytes  {model.path}"
         )
-        console.out(f"    {estimate(model, n_ctx=2048).sentence}")
+        console.out(f"    {usual_fit(model).sentence}")
     if not found:
         console.out(HOW_TO_GET)
 
 
 @models_app.command("add")
 def models_add(
-    file: Annotated[Path, typer.Argument(help="A GGUF file.")],
+    file: Annotated[Path, typer.Argument(help="A GGUF file, or a folder of config, tokenizer and safetensors.")],
     name: Annotated[str | None, typer.Option(help="Name in the library; the file's own if not given.")] = None,
     copy: Annotated[bool, typer.Option("--copy", help="Copy the file into the library.")] = False,
 ) -> None:
-    """Inspect a model file, record its hash and add it to the library."""
+    """Inspect a model file or folder, record its hash and add it to the library."""
     from auditor.models.library import Library
 
     model = Library().add(file, name=name, copy=copy)

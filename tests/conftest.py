@@ -8,12 +8,16 @@ from pathlib import Path
 import pytest
 from auditor.case import Case
 from auditor.models import ModelFile
+from auditor.models.exits import wait_quietly
 from auditor.models.starter import starter
 from auditor.resources import resource
 from auditor.runs.contract import RunState
 from auditor.runs.local import LocalExecutor
 
 SAMPLE = resource("samples", "conversations.jsonl")
+
+# Before any test imports torch: tests run beside each other.
+wait_quietly()
 
 
 @pytest.fixture(scope="session")
@@ -22,17 +26,35 @@ def _plans(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("plans") / "plans.json"
 
 
+@pytest.fixture(scope="session")
+def dequantised(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where dequantised weights lie, the same for all tests of a session and for all its workers."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "dequantised"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def home_with(folder: Path, dequantised: Path) -> Path:
+    """Make a folder a home that finds the dequantised weights of other tests."""
+    (folder / "models").mkdir()
+    (folder / "models" / "torch").symlink_to(dequantised, target_is_directory=True)
+    return folder
+
+
 @pytest.fixture(autouse=True)
-def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, _plans: Path) -> Iterator[Path]:
+def home(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, _plans: Path, dequantised: Path
+) -> Iterator[Path]:
     """A home that is empty, so that no test sees or changes what the person at this machine keeps.
 
-    Only the batch plans pass from one test to the next: measuring them is tried by a test of its own.
+    Only batch plans and dequantised weights pass from one test to the next: how they are made is tried by tests of
+    their own.
     """
-    folder = tmp_path_factory.mktemp("home")
+    folder = home_with(tmp_path_factory.mktemp("home"), dequantised)
     monkeypatch.setenv("AUDITOR_HOME", str(folder))
     measured = folder / "models" / "plans.json"
     if _plans.is_file():
-        measured.parent.mkdir()
         shutil.copy(_plans, measured)
     yield folder
     if measured.is_file() and not _plans.is_file():

@@ -1,4 +1,4 @@
-"""What is known of a model file."""
+"""What is known of a model file, or of a folder of weights."""
 
 from pathlib import Path
 from typing import Literal
@@ -33,18 +33,25 @@ class Requantised(BaseModel):
 
 
 class ModelFile(BaseModel):
-    """A model file in the library, or given by path; the record that a run keeps of it."""
+    """A model file or folder in the library, or given by path; the record that a run keeps of it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(description="Name in the library.")
-    path: Path = Field(description="Where the file lies on this machine.")
-    sha256: str = Field(description="Hash of the file when it was added; checked again whenever it is loaded.")
+    format: Literal["gguf", "folder"] = Field(
+        default="gguf",
+        description="A GGUF file, or a folder as transformers writes it: config, tokenizer, safetensors.",
+    )
+    path: Path = Field(description="Where the file or folder lies on this machine.")
+    sha256: str = Field(
+        description="Hash of the file when it was added; of a folder, over the names and hashes of the files that "
+        "matter. Checked again whenever it is loaded."
+    )
     size_bytes: int = Field(ge=0)
     held: Literal["reference", "copy", "starter"] = Field(
         default="reference", description="Used where it lies, copied into the library, or the installed starter model."
     )
-    architecture: str = Field(default="", description="general.architecture of the file, e.g. 'llama'.")
+    architecture: str = Field(default="", description="Architecture as the file names it, e.g. 'llama'.")
     quantisation: str = Field(default="", description="Quantisation of the weights, e.g. 'Q4_K_M'.")
     parameters: int = Field(default=0, ge=0, description="Number of weights.")
     context_length: int = Field(default=0, ge=0, description="Tokens the model was trained to attend to.")

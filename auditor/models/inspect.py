@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 from auditor.errors import ModelError, printable
 from auditor.files import sha256_of
 from auditor.models.file import ModelFile
+from auditor.models.folder import CONFIG, inspect_folder
 
 CHILD_TIMEOUT_S = 60
 CHILD_MEMORY_BYTES = 8 * 1024**3
@@ -134,12 +135,12 @@ def _skip_value(header: _Header, kind: int, what: str, depth: int) -> None:
 
 
 def inspect(path: Path, *, name: str | None = None, progress: Callable[[int], None] | None = None) -> ModelFile:
-    """Read a GGUF file's metadata and hash.
+    """Read what a GGUF file, or a folder of safetensors, says of itself, and hash it.
 
     Parameters
     ----------
     path : Path
-        The file.
+        The file or folder.
     name : str, optional
         Name in the library; the file's name without its ending if not given.
     progress : callable, optional
@@ -148,11 +149,14 @@ def inspect(path: Path, *, name: str | None = None, progress: Callable[[int], No
     Raises
     ------
     ModelError
-        If the file is missing, is no GGUF file, is damaged, or is no language model.
+        If the file is missing, is no GGUF file, is damaged, or is no language model; for a folder, as
+        `auditor.models.folder.inspect_folder` says.
     """
     path = path.expanduser().resolve()
     if path.is_dir():
-        raise ModelError(f"{path} is a folder: name the .gguf file in it.")
+        if not (path / CONFIG).is_file() and any(path.glob("*.gguf")):
+            raise ModelError(f"{path} is a folder: name the .gguf file in it.")
+        return inspect_folder(path, name=name, progress=progress)
     if not path.is_file():
         raise ModelError(f"There is no file {path}.")
     check_header(path)

@@ -1,4 +1,4 @@
-"""The library of model files: where each lies, its hash when it was added, what is known of it."""
+"""The library of models: where each file or folder lies, its hash when it was added, what is known of it."""
 
 import contextlib
 import os
@@ -13,6 +13,8 @@ from auditor.errors import ModelError
 from auditor.files import read_json, sha256_of, sync_folder, write_json
 from auditor.models import starter
 from auditor.models.file import ModelFile
+from auditor.models.folder import files_of, folder_sha256
+from auditor.models.identity import require_unchanged
 from auditor.models.inspect import inspect
 
 #: Beginning of the names of files that are being requantised.
@@ -57,17 +59,17 @@ class Library:
     def add(
         self, path: Path, name: str | None = None, copy: bool = False, progress: Callable[[int], None] | None = None
     ) -> ModelFile:
-        """Inspect, hash and remember a model file.
+        """Inspect, hash and remember a model file or folder.
 
         Parameters
         ----------
         copy : bool
-            Copy the file into the library; otherwise it is used where it lies.
+            Copy it into the library; otherwise it is used where it lies.
 
         Raises
         ------
         ModelError
-            If the file is no usable model, or the name or the content is in the library already.
+            If it is no usable model, or the name or the content is in the library already.
         """
         model = inspect(path, name=name, progress=progress)
         self._refuse_name(model.name)
@@ -82,7 +84,7 @@ class Library:
         return model
 
     def get(self, name_or_path: str) -> ModelFile:
-        """A model by its name in the library, or a GGUF file by path, inspected on the spot.
+        """A model by its name in the library, or a GGUF file or folder by path, inspected on the spot.
 
         Raises
         ------
@@ -92,7 +94,7 @@ class Library:
         for model in self.list():
             if model.name == name_or_path:
                 return model
-        if name_or_path.endswith(".gguf") or Path(name_or_path).is_file():
+        if name_or_path.endswith(".gguf") or Path(name_or_path).exists():
             return inspect(Path(name_or_path))
         if name_or_path == starter.NAME:
             raise ModelError(starter.HOW_TO_GET)
@@ -108,16 +110,11 @@ class Library:
             If it is unknown, missing, or has changed since it was added.
         """
         model = self.get(name)
-        if not model.path.is_file():
-            raise ModelError(
-                f"The file of {name} is gone: {model.path}. Put it back, or remove {name} and add it anew."
-            )
-        if sha256_of(model.path) != model.sha256:
-            raise ModelError(f"The file of {name} has changed since it was added ({model.path}): do not use it.")
+        require_unchanged(model)
         return model
 
     def remove(self, name: str) -> None:
-        """Forget a model; a copied file is deleted, a referenced one stays.
+        """Forget a model; a copied file and what was dequantised of it are deleted, a referenced one stays.
 
         Raises
         ------
@@ -134,7 +131,9 @@ class Library:
             gone = next(model for model in index.models if model.name == name)
             self._write(_Index(models=kept))
         if gone.held == "copy":
-            gone.path.unlink(missing_ok=True)
+            _delete(gone.path)
+        for dequantised in (self._folder / "torch").glob(f"{gone.sha256}-*"):
+            _delete(dequantised)
 
     @contextlib.contextmanager
     def optimising(self) -> Iterator[Path]:
@@ -198,17 +197,22 @@ class Library:
             FileLock(self._folder / "models.lock", timeout=0),
         ):
             for part in self._folder.glob("*.part"):
-                part.unlink(missing_ok=True)
+                _delete(part)
 
-    def default(self) -> ModelFile:
+    def default(self, *, folders: bool = False) -> ModelFile:
         """The model used when none is named: the first added one, else the starter.
+
+        Parameters
+        ----------
+        folders : bool
+            Whether a folder of weights will do. llama.cpp runs GGUF files only.
 
         Raises
         ------
         ModelError
             If there is none; says how to get one.
         """
-        models = self.list()
+        models = [model for model in self.list() if folders or model.format == "gguf"]
         for model in models:
             if not model.is_starter:
                 return model
@@ -217,17 +221,24 @@ class Library:
         raise ModelError(starter.HOW_TO_GET)
 
     def _copied(self, model: ModelFile) -> ModelFile:
-        target = self._folder / f"{model.sha256}.gguf"
+        target = self._folder / (f"{model.sha256}.gguf" if model.format == "gguf" else model.sha256)
         partial = target.with_suffix(".part")
         try:
-            shutil.copyfile(model.path, partial)
-            if sha256_of(partial) != model.sha256:
+            if model.format == "gguf":
+                shutil.copyfile(model.path, partial)
+            else:
+                _delete(partial)
+                partial.mkdir()
+                for file in files_of(model.path):
+                    shutil.copyfile(model.path / file, partial / file)
+            copied = sha256_of(partial) if model.format == "gguf" else folder_sha256(partial)
+            if copied != model.sha256:
                 raise ModelError(f"{model.path.name} changed while it was copied: try again.")
             partial.replace(target)
         except OSError as error:
             raise ModelError(f"{model.path.name} could not be copied into the library: {error.strerror}.") from error
         finally:
-            partial.unlink(missing_ok=True)
+            _delete(partial)
         return model.model_copy(update={"path": target, "held": "copy"})
 
     @staticmethod
@@ -259,3 +270,10 @@ class Library:
 
     def _write(self, index: _Index) -> None:
         write_json(self._file, index.model_dump(mode="json"))
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.errors import ModelError
-from auditor.files import sha256_of
 from auditor.models import vocabulary
 from auditor.models.batch_plan import MAX_LEAVES, TALKING_LEAVES, BatchPlan, candidates, cells
 from auditor.models.file import ModelFile
+from auditor.models.identity import require_gguf, require_there, require_unchanged
 from auditor.models.native_batch import Tokens, in_sequence, joined, native
 from auditor.models.speech import Speaker
 from auditor.models.tree import Batch
@@ -32,6 +32,8 @@ _PREFIX, _FIRST_LEAF = 0, 1
 #: llama.cpp's own constant for "to the end".
 _END = -1
 _ALL_LAYERS = 999
+#: Decoded prefixes that are kept beside the cache: two whatever they take, more while they take no more than this.
+_FEWEST_KEPT, _KEPT_BYTES = 2, 256 * 1024**2
 #: Scores of another version are not reused.
 ENGINE = f"llama-cpp-python {llama_cpp.__version__}"
 
@@ -78,15 +80,16 @@ class LabelScorer:
         self._devices: list[str] = []
         self._prefix: tuple[int, ...] = ()
         self._prefix_state: Any = None
+        self._states: dict[tuple[int, ...], Any] = {}
         self.file = model
         self._n_ctx, self._talk = n_ctx, talk
         self.max_leaves = TALKING_LEAVES if talk else MAX_LEAVES
         self._carry = self.max_leaves + 1
         self.decoded = 0
-        if not model.path.is_file():
-            raise ModelError(f"The file of model {model.name} is gone: {model.path}.")
-        if check and sha256_of(model.path) != model.sha256:
-            raise ModelError(f"The file of model {model.name} has changed since it was added: {model.path}.")
+        require_gguf(model)
+        require_there(model)
+        if check:
+            require_unchanged(model)
         llama_cpp.llama_log_set(_ON_LOG, ctypes.c_void_p(0))
         llama_cpp.llama_backend_init()
         try:
@@ -190,18 +193,40 @@ class LabelScorer:
         """Token ids of a text; see `auditor.models.vocabulary.tokenize`."""
         return vocabulary.tokenize(self._vocabulary, text, special=special, begin=begin)
 
+    def text(self, tokens: Sequence[int]) -> str:
+        """What tokens stand for; see `auditor.models.vocabulary.text_of`."""
+        return vocabulary.text_of(self._vocabulary, tokens)
+
+    def holds(self, prefix: Sequence[int]) -> bool:
+        """Whether a prefix was decoded and is kept."""
+        return tuple(prefix) in self._states
+
     def hold(self, prefix: Sequence[int]) -> None:
-        """Decode what all prompts that follow begin with; nothing is kept of another prefix."""
-        if tuple(prefix) == self._prefix:
+        """Decode what all prompts that follow begin with, unless it is kept from before; the latest few are."""
+        wanted = tuple(prefix)
+        if wanted == self._prefix:
             return
         self._forget_prefix()
+        state = self._states.pop(wanted, None) or self._decoded_prefix(wanted)
+        self._states[wanted] = state
+        while len(self._states) > _FEWEST_KEPT and sum(map(len, self._states.values())) > _KEPT_BYTES:
+            del self._states[next(iter(self._states))]
+        self._prefix, self._prefix_state = wanted, state
+
+    def _decoded_prefix(self, prefix: tuple[int, ...]) -> Any:
+        """Everything that the context holds after a prefix, as bytes."""
         llama_cpp.llama_memory_clear(self._memory, True)
         self._decode(in_sequence(prefix, 0, _PREFIX, last_is_wanted=False))
         size = llama_cpp.llama_state_seq_get_size(self._context, _PREFIX)
         state = (ctypes.c_uint8 * size)()
         if llama_cpp.llama_state_seq_get_data(self._context, state, size, _PREFIX) != size:
             raise self._failure("the state of its prefix cannot be kept")
-        self._prefix, self._prefix_state = tuple(prefix), state
+        return state
+
+    def release(self) -> None:
+        """Forget every prefix that is kept."""
+        self._forget_prefix()
+        self._states.clear()
 
     def prefill(self, tokens: Sequence[int], labels: Sequence[int] = ()) -> NDArray[np.float32]:
         """Decode a plain prompt alone and forget what was held: for measuring speed, and what scores are compared with.
@@ -226,7 +251,7 @@ class LabelScorer:
         llama_cpp.llama_memory_clear(self._memory, True)
         state = self._prefix_state
         if not llama_cpp.llama_state_seq_set_data(self._context, state, len(state), _PREFIX):
-            self._forget_prefix()
+            self.release()
             raise self._failure("the state of its prefix cannot be restored")
         for sequence in range(_FIRST_LEAF, self._carry + 1):
             self._copy(_PREFIX, sequence, 0, _END)
@@ -356,7 +381,7 @@ class LabelScorer:
         self._prefix, self._prefix_state = (), None
 
     def _free_context(self) -> None:
-        self._forget_prefix()
+        self.release()
         if self._context:
             llama_cpp.llama_free(self._context)
             self._context = None

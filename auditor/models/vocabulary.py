@@ -13,7 +13,9 @@ import llama_cpp
 
 from auditor.errors import ModelError
 from auditor.models.file import ModelFile
+from auditor.models.identity import require_gguf, require_there
 
+_MOST_TOKENS_A_BYTE = 4
 # llama.cpp would print to the terminal; it keeps the callback without owning it.
 _SILENT = llama_cpp.llama_log_callback(lambda _level, _text, _data: None)
 
@@ -55,6 +57,11 @@ def tokenize(vocabulary: Any, text: str, *, special: bool, begin: bool = False) 
     room = len(data) + 8
     tokens = (llama_cpp.llama_token * room)()
     count = llama_cpp.llama_tokenize(vocabulary, data, len(data), tokens, room, False, special)
+    # A space that the vocabulary lacks takes three tokens, one for each of its bytes: it says how many it needs.
+    if len(data) < -count <= _MOST_TOKENS_A_BYTE * len(data) + 8:
+        room = -count
+        tokens = (llama_cpp.llama_token * room)()
+        count = llama_cpp.llama_tokenize(vocabulary, data, len(data), tokens, room, False, special)
     if count < 0:
         raise ModelError("The model's tokenizer refused a text.")
     found = list(tokens[:count])
@@ -94,8 +101,8 @@ class Vocabulary:
 
     def __init__(self, model: ModelFile) -> None:
         self._model: Any = None
-        if not model.path.is_file():
-            raise ModelError(f"The file of model {model.name} is gone: {model.path}.")
+        require_gguf(model)
+        require_there(model)
         if model.path.stat().st_size != model.size_bytes:
             raise ModelError(f"The file of model {model.name} has changed since it was added: {model.path}.")
         llama_cpp.llama_log_set(_SILENT, ctypes.c_void_p(0))

@@ -134,15 +134,34 @@ def wsr_p_value(losses: ArrayLike, epsilon: float, delta: float, *, most: float 
     n = values.shape[-1]
     if n == 0:
         return np.ones(values.shape[:-1])
-    seen = np.arange(1, n + 1)
-    means = (0.5 + np.cumsum(values, axis=-1)) / (seen + 1)
-    variances = (0.25 + np.cumsum(np.square(values - means), axis=-1)) / (seen + 1)
-    before = np.concatenate([np.full((*values.shape[:-1], 1), 0.25), variances[..., :-1]], axis=-1)
-    bets = np.minimum(most, np.sqrt(2 * np.log(1 / delta) / (n * before)))
+    bets = np.minimum(most, wsr_bets(values, delta))
     with np.errstate(divide="ignore"):  # all capital lost: log 0, and it stays there
         capital = np.cumsum(np.log1p(-bets * (values - epsilon)), axis=-1)
     p: NDArray[np.float64] = np.exp(-capital.max(axis=-1, initial=0.0))  # before the first bet it is 1, log 0
     return p
+
+
+def wsr_bets(values: NDArray[np.float64], delta: float) -> NDArray[np.float64]:
+    """The bets nu_i of `wsr_p_value` before they are cut off; each looks at the losses before it alone.
+
+    Parameters
+    ----------
+    values : ndarray of shape (..., n), n at least 1
+        Between 0 and 1.
+    delta : float
+        Level at which the bets aim.
+
+    Returns
+    -------
+    ndarray of shape (..., n)
+    """
+    n = values.shape[-1]
+    seen = np.arange(1, n + 1)
+    means = (0.5 + np.cumsum(values, axis=-1)) / (seen + 1)
+    variances = (0.25 + np.cumsum(np.square(values - means), axis=-1)) / (seen + 1)
+    before = np.concatenate([np.full((*values.shape[:-1], 1), 0.25), variances[..., :-1]], axis=-1)
+    bets: NDArray[np.float64] = np.sqrt(2 * np.log(1 / delta) / (n * before))
+    return bets
 
 
 def _check(epsilon: float) -> None:
