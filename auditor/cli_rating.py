@@ -254,7 +254,7 @@ def _agreement_words(judge: str, found: "Sequence[AxisAgreement]") -> str:
             ("Spearman with length", axis.length_correlation, _number(axis.length_correlation_people), ""),
         ]
         table = [("", "judge", "people", always), *((name, _interval(e), p, c) for name, e, p, c in rows)]
-        lines += _aligned(table)
+        lines += aligned(table)
     return "\n".join(lines)
 
 
@@ -281,7 +281,7 @@ def _comparison_words(found: "Comparison", judges: Mapping[str, str]) -> str:
             )
             for axis in pair.axes
         ]
-        lines += ["", *_aligned(rows), ""]
+        lines += ["", *aligned(rows), ""]
         for axis in pair.axes:
             if axis.people is None:
                 continue
@@ -293,7 +293,7 @@ def _comparison_words(found: "Comparison", judges: Mapping[str, str]) -> str:
                 ("Mean absolute error", people.mae),
             )
             lines += [f"{axis.title}, against people on {people.n:,} conversations"]
-            lines += _aligned([("", "A", "B", "A less B"), *(_measured(name, each) for name, each in measures)])
+            lines += aligned([("", "A", "B", "A less B"), *(_measured(name, each) for name, each in measures)])
             if people.mcnemar_p is not None:
                 counts = f"A right, B wrong {people.a_right:,}; B right, A wrong {people.b_right:,}"
                 lines += [f"{counts}; McNemar p = {people.mcnemar_p:.3g}"]
@@ -322,7 +322,7 @@ def _share(value: float) -> str:
     return f"{value:.2f}"
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows as lines: the first column to the left, the others to the right, two blanks between them."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [

@@ -29,6 +29,8 @@ def write_columns(table: "pa.Table", columns: Sequence[Mapping[str, Any]], folde
     written = []
     for number, column in enumerate(columns):
         values = table[column["name"]].combine_chunks()
+        if str(values.type) == "bool":
+            values = pc.if_else(values, "yes", "no")
         is_text = str(values.type) in ("string", "large_string")
         target = folder / f"{number}"
         if is_text:

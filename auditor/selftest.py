@@ -20,6 +20,7 @@ def run(say: Callable[[str], None]) -> bool:
         ("Worker starts", _worker),
         ("PDF renders", _pdf),
         ("Parity test answers", _parity),
+        ("Guard certifies", _guard),
         ("Starter model scores", _starter),
     ]
     good = True
@@ -69,7 +70,7 @@ def _worker(folder: Path) -> str:
 
 
 def _pdf(_folder: Path) -> str:
-    from auditor.report.content import Content, Facts
+    from auditor.report.blocks import Content, Facts
     from auditor.report.pdf import pdf
 
     content = Content("Self-test", "", "It renders.", "", "2026-01-01T00:00:00Z", Facts(()), ())
@@ -89,6 +90,29 @@ def _parity(_folder: Path) -> str:
     if found.state != "disparity detected":
         raise AuditorError(f"the biased sample gave: {found.verdict.sentence}")
     return found.verdict.sentence
+
+
+def _guard(_folder: Path) -> str:
+    """The sample is read and a threshold certified; torch computes. The model itself is left out: it takes too long."""
+    import numpy as np
+    import torch
+
+    from auditor.audits import InputFile, guard
+    from auditor.audits.guard import sample
+    from auditor.audits.guard.inputs import read
+    from auditor.stats.risk_control import certify
+
+    files = {role: InputFile(path, path.name, "") for role, path in sample.files().items()}
+    queries = read(files, guard.Spec(**sample.SETTINGS)).queries
+    lambdas = [1 - step / 10 for step in range(11)]
+    harmless, harmful = np.zeros((2, len(lambdas), len(queries)))
+    harmful[1:] = 1.0
+    certified = [certify(losses, lambdas, epsilon=0.05, delta=0.1).certified for losses in (harmless, harmful)]
+    if certified != [True, False]:
+        raise AuditorError(f"harmless and harmful demonstrations gave {certified}")
+    if float(torch.ones(3, 4).sum()) != 12:
+        raise AuditorError(f"torch {torch.__version__} counts wrongly")
+    return f"{len(queries)} queries are read, harm is told from none, torch {torch.__version__} computes"
 
 
 def _starter(folder: Path) -> str:

@@ -15,7 +15,16 @@ from typing import IO, Any
 
 from pydantic import ValidationError
 
-from auditor import audits, tasks_annotation, tasks_models, tasks_parity, tasks_people, tasks_rating, tasks_rubric
+from auditor import (
+    audits,
+    tasks_annotation,
+    tasks_guard,
+    tasks_models,
+    tasks_parity,
+    tasks_people,
+    tasks_rating,
+    tasks_rubric,
+)
 from auditor.audits import InputFile
 from auditor.case import Case
 from auditor.case import verify as verify_case
@@ -25,6 +34,7 @@ from auditor.errors import AuditorError
 from auditor.models import ModelFile
 from auditor.models.fit import Fit, estimate
 from auditor.models.library import Library
+from auditor.models.torch_fit import usual_fit
 from auditor.runs.clock import duration
 from auditor.runs.directory import RunDirectory
 
@@ -51,7 +61,8 @@ def models_list(_asked: Question, _progress: Progress) -> Any:
 def models_add(asked: Question, progress: Progress) -> Any:
     """Add a model file."""
     path = Path(asked["path"])
-    size = path.stat().st_size if path.is_file() else 0
+    files = [path] if path.is_file() else path.glob("*")
+    size = sum(file.stat().st_size for file in files if file.is_file())
     model = Library().add(
         path,
         name=asked.get("name") or None,
@@ -74,7 +85,7 @@ def models_remove(asked: Question, _progress: Progress) -> Any:
 
 
 def _model(model: ModelFile) -> dict[str, Any]:
-    return {**model.model_dump(mode="json"), "fit": _fit(estimate(model, n_ctx=2048))}
+    return {**model.model_dump(mode="json"), "fit": _fit(usual_fit(model))}
 
 
 def _fit(fit: Fit) -> dict[str, Any]:
@@ -175,6 +186,7 @@ TASKS: Mapping[str, Callable[[Question, Progress], Any]] = {
         verify,
         *tasks_rating.TASKS,
         *tasks_annotation.TASKS,
+        *tasks_guard.TASKS,
         *tasks_models.TASKS,
         *tasks_parity.TASKS,
         *tasks_people.TASKS,

@@ -149,7 +149,7 @@ def test_self_test_passes_whole_with_the_starter_installed() -> None:
     done = auditor("self-test")
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
-    assert len(lines) == 6
+    assert len(lines) == 7
     assert all(line.startswith("ok ") for line in lines)
 
 

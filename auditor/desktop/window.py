@@ -1,11 +1,12 @@
 """The window: rail, panels, activity bar; every command once."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QTimer
-from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
+from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QApplication,
     QFileDialog,
@@ -22,18 +23,18 @@ from auditor.desktop.actions import Command, Commands
 from auditor.desktop.header import Header
 from auditor.desktop.palette import Palette, Shortcuts
 from auditor.desktop.panels.compare import ComparePanel
+from auditor.desktop.panels.guard import GuardPanel
 from auditor.desktop.panels.models import ModelsPanel
-from auditor.desktop.panels.overview import OverviewPanel, sample_case_folder
+from auditor.desktop.panels.overview import OverviewPanel
 from auditor.desktop.panels.parity import ParityPanel
 from auditor.desktop.panels.rate import RatePanel
+from auditor.desktop.panels.run_panel import RunPanel
 from auditor.desktop.rail import Rail
 from auditor.desktop.session import Session
 from auditor.desktop.watch import Watcher
 from auditor.desktop.widgets.activity import ActivityBar
 from auditor.desktop.widgets.dropzone import dropped_file
 from auditor.errors import AuditorError
-from auditor.models.library import home
-from auditor.resources import resource
 from auditor.runs.directory import RunDirectory
 from auditor.runs.executor import RunStatus
 
@@ -59,11 +60,13 @@ class Window(QMainWindow):
         self.setMinimumSize(960, 620)
         self.setAcceptDrops(True)
         self.watcher = Watcher(session)
-        self.overview = OverviewPanel(session)
         self.rate = RatePanel(session)
+        self.guard = GuardPanel(session)
         self.parity = ParityPanel(session)
-        #: Panels that show runs, by the name of the audit.
-        self.audits: dict[str, RatePanel | ParityPanel] = {"rating": self.rate, "parity": self.parity}
+        panels: tuple[RunPanel, ...] = (self.rate, self.guard, self.parity)
+        #: Panels that show runs, by the name of the audit, in the order of the rail.
+        self.audits = {panel.audit: panel for panel in panels}
+        self.overview = OverviewPanel(session, panels)
         self.compare = ComparePanel(session)
         self.models = ModelsPanel(session)
         self.activity = ActivityBar()
@@ -75,17 +78,16 @@ class Window(QMainWindow):
         self._restore()
 
     def _build(self) -> None:
-        panels: tuple[tuple[str, str, QWidget], ...] = (
+        self.panels: tuple[tuple[str, str, QWidget], ...] = (
             ("Overview", "overview", self.overview),
-            ("Rate", "rate", self.rate),
-            ("Parity", "parity", self.parity),
+            *((panel.title, panel.icon, panel) for panel in self.audits.values()),
             ("Compare", "compare", self.compare),
             ("Models", "models", self.models),
         )
         self.stack = QStackedWidget()
-        for _, _, panel in panels:
+        for _, _, panel in self.panels:
             self.stack.addWidget(panel)
-        self.rail = Rail([(name, icon) for name, icon, _ in panels])
+        self.rail = Rail([(name, icon) for name, icon, _ in self.panels])
         self.rail.wanted.connect(lambda place: self.go_to(self.stack.widget(place)))
         self.header = Header(self.session)
         middle = QHBoxLayout()
@@ -103,28 +105,19 @@ class Window(QMainWindow):
         self.setCentralWidget(whole)
 
     def _make_commands(self) -> None:
-        go = self._goer
         made = (
             Command("case.new", "New case…", "add", "Ctrl+N", self.new_case, "Case"),
             Command("case.open", "Open case…", "open", "Ctrl+O", self.open_case, "Case"),
             Command("case.verify", "Verify case", "verify", "Ctrl+Shift+V", self._verify, "Case"),
             Command("rate.run", "Run", "run", "Ctrl+Return", self._run, "Run"),
             Command("rate.report", "Save report as HTML…", "report", "Ctrl+R", self._report, "Run"),
-            Command("rate.file", "Choose conversations…", "open", "Ctrl+L", self._choose_file, "Rate"),
-            Command("rate.sample", "Try rating with the sample", "run", "", self.try_sample, "Rate"),
-            Command("rate.hand", "Rate by hand", "people", "Ctrl+H", self._rate_by_hand, "Rate"),
-            Command("rate.humans", "Import human ratings…", "open", "Ctrl+I", self._import_ratings, "Rate"),
+            *(self._there(panel, command) for panel in self.audits.values() for command in panel.commands()),
             Command("compare.run", "Compare the ticked runs", "compare", "Ctrl+Shift+C", self._compare, "Rate"),
-            Command("parity.file", "Choose search results…", "open", "Ctrl+Shift+L", self._choose_results, "Parity"),
-            Command("parity.sample", "Try parity with the sample", "run", "", self.try_parity, "Parity"),
-            Command("parity.annotate", "Annotate tones", "tone", "Ctrl+T", self._annotate, "Parity"),
-            Command("parity.power", "Plan a parity audit: power", "power", "Ctrl+P", self._power, "Parity"),
             Command("models.add", "Add a model…", "models", "Ctrl+M", self._add_model, "Models"),
-            Command("go.overview", "Go to Overview", "overview", "Ctrl+1", go(self.overview), "Go"),
-            Command("go.rate", "Go to Rate", "rate", "Ctrl+2", go(self.rate), "Go"),
-            Command("go.parity", "Go to Parity", "parity", "Ctrl+3", go(self.parity), "Go"),
-            Command("go.compare", "Go to Compare", "compare", "Ctrl+4", go(self.compare), "Go"),
-            Command("go.models", "Go to Models", "models", "Ctrl+5", go(self.models), "Go"),
+            *(
+                Command(f"go.{name.lower()}", f"Go to {name}", icon, f"Ctrl+{place}", self._goer(panel), "Go")
+                for place, (name, icon, panel) in enumerate(self.panels, start=1)
+            ),
             Command("look.system", "Appearance: as the system", "overview", "", lambda: self.choose_scheme(""), "View"),
             Command("look.light", "Appearance: light", "overview", "", lambda: self.choose_scheme("light"), "View"),
             Command("look.dark", "Appearance: dark", "overview", "", lambda: self.choose_scheme("dark"), "View"),
@@ -140,6 +133,15 @@ class Window(QMainWindow):
 
     def _goer(self, panel: QWidget) -> Callable[[], None]:
         return lambda: self.go_to(panel)
+
+    def _there(self, panel: QWidget, command: Command) -> Command:
+        """A panel's command that brings it into view first."""
+
+        def do() -> None:
+            self.go_to(panel)
+            command.callback()
+
+        return replace(command, callback=do)
 
     def _name_keys(self) -> None:
         self.header.show_keys(self.commands.action("find.command").shortcut())
@@ -159,7 +161,6 @@ class Window(QMainWindow):
         self.overview.new_case.connect(self.new_case)
         self.overview.open_case.connect(self.open_case)
         self.overview.try_sample.connect(self.try_sample)
-        self.overview.try_parity.connect(self.try_parity)
         self.overview.show_run.connect(self.show_run)
         self.overview.resume_run.connect(session.resume)
         self.overview.verified.connect(self.header.show_verified)
@@ -184,9 +185,10 @@ class Window(QMainWindow):
         QTimer.singleShot(0, panel, panel.activate)
 
     @property
-    def _audit_in_view(self) -> RatePanel | ParityPanel:
+    def _audit_in_view(self) -> RunPanel:
         """The panel that runs and reports are meant for: the one in view, else Rate."""
-        return self.parity if self.stack.currentWidget() is self.parity else self.rate
+        panel = self.stack.currentWidget()
+        return panel if isinstance(panel, RunPanel) else self.rate
 
     def say(self, sentence: str) -> None:
         """Show a sentence at the bottom for a while."""
@@ -265,45 +267,15 @@ class Window(QMainWindow):
         if self.session.case is not None:
             panel.setup.start()
 
-    def _sample_case(self) -> None:
-        if self.session.case is None:
-            self.session.open_case(sample_case_folder(home()), create=True, title="Trying the sample")
-
-    def try_sample(self) -> None:
-        """Make a case for trying, if none is open, and load the sample conversations."""
-        self._sample_case()
-        self.go_to(self.rate)
-        self.rate.take_file(resource("samples", "conversations.jsonl"))
-
-    def try_parity(self) -> None:
-        """The same with the sample of search results."""
-        self._sample_case()
-        self.go_to(self.parity)
-        self.parity.setup.files.take_sample("biased")
+    def try_sample(self, audit: str) -> None:
+        """Load the sample of an audit, in a case for trying if none is open."""
+        panel = self.audits[audit]
+        self.go_to(panel)
+        panel.try_sample()
 
     def _verify(self) -> None:
         self.go_to(self.overview)
         self.overview.verify()
-
-    def _choose_file(self) -> None:
-        self.go_to(self.rate)
-        name, _ = QFileDialog.getOpenFileName(self, "Choose conversations")
-        if name:
-            self.rate.take_file(Path(name))
-
-    def _choose_results(self) -> None:
-        self.go_to(self.parity)
-        name, _ = QFileDialog.getOpenFileName(self, "Choose search results")
-        if name:
-            self.parity.setup.files.take_results(Path(name))
-
-    def _annotate(self) -> None:
-        self.go_to(self.parity)
-        self.parity.annotate()
-
-    def _power(self) -> None:
-        self.go_to(self.parity)
-        self.parity.show_power()
 
     def _run(self) -> None:
         panel = self._audit_in_view
@@ -313,14 +285,6 @@ class Window(QMainWindow):
     def _compare(self) -> None:
         self.go_to(self.compare)
         self.compare.compare()
-
-    def _rate_by_hand(self) -> None:
-        self.go_to(self.rate)
-        self.rate.rate_by_hand()
-
-    def _import_ratings(self) -> None:
-        self.go_to(self.rate)
-        self.rate.results.people.choose_file()
 
     def _report(self) -> None:
         panel = self._audit_in_view
@@ -356,8 +320,8 @@ class Window(QMainWindow):
         """Take on the colours of the system's scheme."""
         self.commands.refresh_icons()
         theme.refresh_icons(self)
-        self.rate.refresh_theme()
-        self.parity.refresh_theme()
+        for panel in self.audits.values():
+            panel.refresh_theme()
         self.compare.refresh_theme()
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
@@ -376,7 +340,7 @@ class Window(QMainWindow):
     def take_dropped(self, path: Path) -> None:
         """Recognise what was dropped and bring it where it belongs."""
         panel = self._audit_in_view
-        if path.is_dir() and (panel is self.rate or Case.is_case(path)):
+        if path.is_dir() and (Case.is_case(path) or not panel.takes_folders):
             self.session.open_case(path)
         elif path.suffix.lower() == ".gguf":
             self.go_to(self.models)
@@ -385,13 +349,17 @@ class Window(QMainWindow):
             self.go_to(panel)
             panel.take_file(path)
 
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Leave panels their room in a low window."""
+        super().resizeEvent(event)
+        self.activity.fit_to(event.size().height())
+
     def closeEvent(self, event: QCloseEvent) -> None:
         """Keep the geometry, end questions, close the case; runs go on."""
         self.session.settings.setValue("geometry", self.saveGeometry())
         self.watcher.forget_all()
-        self.rate.results.table.finish()
-        self.rate.results.people.finish()
-        self.parity.finish()
+        for panel in self.audits.values():
+            panel.finish()
         self.compare.results.finish()
         self.session.close()
         super().closeEvent(event)

@@ -21,6 +21,19 @@ from PySide6.QtWidgets import QApplication
 from tests.benchmarks.harness import is_quick, report, summary
 
 
+def opened() -> tuple[QApplication, Window]:
+    """The real window with a fresh case, in a home of its own."""
+    home = Path(tempfile.mkdtemp())
+    os.environ["AUDITOR_HOME"] = str(home)
+    if not os.environ.get("DISPLAY"):
+        os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    application = make_application(["auditor"])
+    window = make_window(home / "desktop.ini")
+    window.show()
+    window.session.open_case(home / "case", create=True)
+    return application, window
+
+
 def wait(application: QApplication, until: Callable[[], bool], seconds: float) -> None:
     """Let the event loop run until something holds."""
     end = time.monotonic() + seconds
@@ -60,13 +73,7 @@ def main() -> None:
     files = [Path(argument) for argument in sys.argv[1:] if not argument.startswith("--")]
     file = files[0] if files else resource("samples", "conversations.jsonl")
     rounds, limit = (1, 4) if is_quick() else (1, None) if files else (5, None)
-    os.environ["AUDITOR_HOME"] = tempfile.mkdtemp()
-    if not os.environ.get("DISPLAY"):
-        os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-    application = make_application(["auditor"])
-    window = make_window(Path(os.environ["AUDITOR_HOME"]) / "desktop.ini")
-    window.show()
-    window.session.open_case(Path(os.environ["AUDITOR_HOME"]) / "case", create=True)
+    application, window = opened()
     quantiles, worst, means = [], [], {}
     for _ in range(rounds):
         probe, run = one_run(application, window, file, limit)

@@ -9,7 +9,9 @@ import pytest
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["inputs", "startup", "lateness", "memory", "drift", "parity", "parity_inputs"])
+@pytest.mark.parametrize(
+    "name", ["inputs", "startup", "lateness", "memory", "drift", "parity", "parity_inputs", "parity_window", "guard"]
+)
 def test_quick_round(name: str) -> None:
     command = [sys.executable, "-m", f"tests.benchmarks.{name}", "--quick"]
     root = Path(__file__).parents[2]

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -11,18 +12,18 @@ from auditor.desktop.widgets.pane import ScrollPane
 from auditor.desktop.window import Window
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QAbstractButton, QComboBox, QLineEdit, QTableView, QWidget
+from PySide6.QtWidgets import QAbstractButton, QComboBox, QLineEdit, QPushButton, QTableView, QWidget
 from pytestqt.qtbot import QtBot
 
 
 def test_without_a_case_the_window_says_what_to_do(window: Window) -> None:
     assert "No case is open" in window.overview.words.text()
-    assert window.overview.sample_button.isVisible()
+    assert window.overview.samples["rating"].isVisible()
     assert not window.overview.verify_button.isVisible()
 
 
 def test_the_sample_makes_a_case_and_is_ready_to_run(window: Window, qtbot: QtBot, home: Path) -> None:
-    QTest.mouseClick(window.overview.sample_button, Qt.MouseButton.LeftButton)
+    QTest.mouseClick(window.overview.samples["rating"], Qt.MouseButton.LeftButton)
     assert window.session.case is not None
     assert window.session.case.path == home / "cases" / "sample-1"
     qtbot.waitUntil(window.rate.setup.run.isEnabled, timeout=30_000)
@@ -122,10 +123,10 @@ def test_shortcuts_can_be_changed_and_a_taken_one_is_refused(window: Window, qtb
     assert window.commands.set_shortcut("go.models", "Ctrl+9") is None
     assert window.session.settings.value("shortcuts/go.models") == "Ctrl+9"
     window.commands.restore_shortcuts()
-    assert window.commands.action("go.models").shortcut().toString() == "Ctrl+5"
+    assert window.commands.action("go.models").shortcut().toString() == "Ctrl+6"
 
 
-@pytest.mark.parametrize("name", ["overview", "rate", "parity", "compare", "models"])
+@pytest.mark.parametrize("name", ["overview", "rate", "guard", "parity", "compare", "models"])
 def test_every_control_has_a_name_and_can_be_reached_by_keyboard(case_window: Window, qtbot: QtBot, name: str) -> None:
     case_window.go_to(getattr(case_window, name))
     qtbot.waitUntil(lambda: case_window.session.asker.is_idle, timeout=20_000)
@@ -144,3 +145,84 @@ def is_part(control: QWidget) -> bool:
     """Whether Qt made it as a part of another control."""
     parent = control.parentWidget()
     return parent is not None and any(parent.inherits(kind) for kind in ("QAbstractSpinBox", "QTableView", "QTabBar"))
+
+
+def by_tab(first: QWidget, last: QWidget) -> list[QWidget]:
+    """What Tab reaches from one widget to another."""
+    found = [first]
+    while found[-1] is not last:
+        found.append(found[-1].nextInFocusChain())
+        assert found[-1] is not first, "the last one is not reached"
+    return [widget for widget in found if widget.focusPolicy() & Qt.FocusPolicy.TabFocus]
+
+
+def test_tab_goes_from_the_files_to_the_settings_and_then_to_run(window: Window) -> None:
+    for panel in window.audits.values():
+        window.go_to(panel)
+        panel.setup.grab()
+        scroll = panel.setup.findChild(ScrollPane)
+        assert scroll is not None
+        inner = scroll.widget()
+        first, *_ = (button for button in inner.findChildren(QPushButton) if button.isVisibleTo(inner))
+        reached = [widget for widget in by_tab(first, panel.setup.run) if widget.isVisibleTo(panel.setup)]
+        assert panel.setup.seed in reached
+        middles = [
+            widget.mapTo(panel.setup, widget.rect().center()) for widget in reached if inner.isAncestorOf(widget)
+        ]
+        # What stands in one row differs by a few pixels.
+        assert all(later.y() > sooner.y() - 8 for sooner, later in pairwise(middles))
+
+
+def test_tab_goes_through_the_columns_and_mapping_keeps_the_focus(window: Window) -> None:
+    preview = window.parity.setup.files.previews["results"]
+    found = {
+        "rows": [{"query_id": "q1", "kind": "a"}],
+        "problems": ["x.csv, row 2: no rank."],
+        "columns": ["query_id", "kind"],
+        "mapping": {"query_id": "query_id"},
+    }
+    fields = {"query_id": "Query", "query_group": "Query group"}
+    window.go_to(window.parity)
+    preview.show_found(found, "1 result.", fields)
+    boxes = list(preview.mapping.values())
+    assert by_tab(preview.problems, preview.rows) == [preview.problems, *boxes, preview.rows]
+    preview.show_found({**found, "mapping": {"query_id": "query_id", "query_group": "kind"}}, "1 result.", fields)
+    assert list(preview.mapping.values()) == boxes
+    assert preview.columns() == {"query_id": "query_id", "query_group": "kind"}
+    preview.show_found({**found, "columns": ["query_id"]}, "1 result.", fields)
+    assert preview.mapping["query_group"] is not boxes[1]
+
+
+@pytest.mark.parametrize("width", [1440, 1024])
+def test_what_an_empty_panel_says_is_not_cut_off(window: Window, qtbot: QtBot, width: int) -> None:
+    window.resize(width, 700)
+    for panel in window.audits.values():
+        window.go_to(panel)
+        card = panel.results.card
+        qtbot.waitUntil(lambda card=card: card.verdict.height() == card.verdict.heightForWidth(card.verdict.width()))
+        assert card.rect().contains(card.verdict.geometry())
+        assert card.parentWidget().height() >= card.height()
+
+
+def test_a_narrow_panel_shows_its_right_part_once_something_is_selected(window: Window) -> None:
+    panel = window.parity
+    window.go_to(panel)
+    assert panel.detail.isVisible()
+    window.resize(1024, 700)
+    assert not panel.detail.isVisible()
+    middle = panel.results.width()
+    panel.splitter.show_detail(True)
+    assert panel.detail.isVisible()
+    panel.clear()
+    assert not panel.detail.isVisible()
+    assert panel.results.width() == middle
+    window.resize(1440, 900)
+    assert panel.detail.isVisible()
+
+
+def test_many_runs_leave_a_low_window_its_room(window: Window, tmp_path: Path) -> None:
+    for number in range(5):
+        window.activity.row(tmp_path / f"run-{number}")
+    high = window.activity.sizeHint().height()
+    window.resize(1024, 700)
+    assert window.activity.sizeHint().height() < high

@@ -15,6 +15,6 @@ def test_the_wheel_passes_the_self_test_without_and_with_the_starter_model() -> 
     assert done.returncode == 0, done.stdout + done.stderr
     without, _, with_starter = done.stdout.partition("With the starter model:")
     assert "skipped Starter model scores: it is not installed" in without
-    assert without.count("ok ") == 5
-    assert with_starter.count("ok ") == 6
+    assert without.count("ok ") == 6
+    assert with_starter.count("ok ") == 7
     assert "Verified: 3 links" in with_starter

@@ -1,0 +1,131 @@
+"""`auditor compare`: finished runs of one audit beside each other. Reads a case, changes nothing."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from auditor import cli_rating, console
+from auditor.case import Case
+from auditor.cli_rating import (
+    CaseArgument,
+    ConfidenceOption,
+    HumansOption,
+    JsonOption,
+    MapOption,
+    ScaleOption,
+    SeedOption,
+)
+from auditor.errors import InputError, RunError
+
+if TYPE_CHECKING:
+    from auditor.audits.guard.compare import Comparison, Measured, PairComparison
+
+
+def compare(
+    case: CaseArgument,
+    runs: Annotated[list[str], typer.Argument(help="Ids of two or more runs; the others are compared with the first.")],
+    humans: HumansOption = None,
+    human_scale: ScaleOption = None,
+    map_linear: MapOption = False,
+    confidence: ConfidenceOption = None,
+    seed: SeedOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare rating or guard runs unit by unit, with intervals: judges and who is nearer to people; models, templates."""
+    with Case.open(case, write=False) as opened:
+        audits = {opened.run(run).spec().audit for run in runs}
+    if audits == {"guard"}:
+        if humans is not None or human_scale or map_linear:
+            raise InputError(
+                "People's ratings belong to rating runs", column="--humans", fix="Leave it out for guard runs."
+            )
+        _guard(case, runs, confidence, seed, as_json=as_json)
+    else:
+        cli_rating.compare(case, runs, humans, human_scale, map_linear, confidence, seed, as_json)
+
+
+def _guard(path: Path, runs: Sequence[str], confidence: float | None, seed: int | None, *, as_json: bool) -> None:
+    from auditor.audits.guard import compare as side_by_side
+
+    with Case.open(path, write=False) as case:
+        directories = [case.run(run) for run in runs]
+        tables = []
+        for directory in directories:
+            file = directory.table_files().get("queries")
+            if file is None:
+                raise RunError(
+                    f"The run {directory.path.name} has lost its table of queries. `auditor verify` names what changed."
+                )
+            asked = directory.spec()
+            tables.append(
+                side_by_side.RunTables(directory.path.name, directory.findings(), file, asked.inputs["queries"].sha256)
+            )
+        found = side_by_side.compare(
+            tables,
+            confidence=confidence or tables[0].findings["confidence"],
+            seed=directories[0].spec().seed if seed is None else seed,
+        )
+        models = {table.name: table.findings["model_name"] for table in tables}
+        warnings = [caution.message for caution in found.cautions]
+        if as_json:
+            told = {
+                "case": str(case.path),
+                "models": models,
+                "warnings": warnings,
+                "head": case.head(),
+                "pairs": [_plain(pair) for pair in found.pairs],
+            }
+            console.out(json.dumps(told, ensure_ascii=False, allow_nan=False))
+            return
+    console.out(_words(found, models))
+    for warning in warnings:
+        console.out(f"Warning: {warning}")
+
+
+def _plain(pair: "PairComparison") -> dict[str, Any]:
+    """Every figure with its interval beside it."""
+    fields = pair.model_dump(mode="json")
+    for measured in fields["measures"]:
+        for name in ("a", "b", "difference"):
+            estimate = measured[name]
+            measured[name] = estimate["value"]
+            measured[f"{name}_ci"] = None if estimate["low"] is None else [estimate["low"], estimate["high"]]
+    return {**fields, "sentence": pair.sentence}
+
+
+def _words(found: "Comparison", models: Mapping[str, str]) -> str:
+    lines: list[str] = []
+    for pair in found.pairs:
+        a, b = pair.lambdas
+        lines += [
+            f"A  {pair.a} ({models[pair.a]}, lambda {a:.2f})",
+            f"B  {pair.b} ({models[pair.b]}, lambda {b:.2f})",
+            f"{pair.n:,} queries that test in both, in {pair.groups:,} groups; {100 * found.confidence:g}% intervals",
+            "",
+        ]
+        rows: list[tuple[str, ...]] = [("%", "A", "B", "A less B", "A right alone", "B right alone", "McNemar p")]
+        lines += [*cli_rating.aligned([*rows, *(_row(measured) for measured in pair.measures)]), "", pair.sentence, ""]
+    return "\n".join(lines).rstrip()
+
+
+def _row(measured: "Measured") -> tuple[str, ...]:
+    from auditor.audits.guard.words import points
+
+    difference = measured.difference
+    bounds = (
+        ""
+        if difference.low is None or difference.high is None
+        else (f" ({points(difference.low)} to {points(difference.high)})")
+    )
+    return (
+        measured.title[:1].upper() + measured.title[1:],
+        points(measured.a.value, signed=measured.name == "risk"),
+        points(measured.b.value, signed=measured.name == "risk"),
+        f"{points(difference.value)}{bounds}",
+        "" if measured.only_a is None else f"{measured.only_a:,}",
+        "" if measured.only_b is None else f"{measured.only_b:,}",
+        "" if measured.mcnemar_p is None else f"{measured.mcnemar_p:.3g}",
+    )
