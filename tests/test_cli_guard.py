@@ -261,8 +261,9 @@ def test_the_window_sees_one_query_with_its_prompts(
 ) -> None:
     case, told, _ = guarded
     run = case / "runs" / told["run"]
-    shown = tasks_guard.guard_query({"run_dir": str(run), "row": 3, "condition": "cyclic:1"}, lambda *_: None)
+    shown = tasks_guard.guard_query({"run_dir": str(run), "row": 4, "condition": "cyclic:1"}, lambda *_: None)
     parts = dict(shown["parts"])
+    # The header is row 1 of the file, so that the third record stands in row 4.
     with QUERIES.open(newline="", encoding="utf-8") as stream:
         third = list(csv.DictReader(stream))[2]
     assert (parts["Text"], parts["Label"]) == (third["text"], third["label"])

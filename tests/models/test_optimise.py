@@ -44,7 +44,8 @@ def one_round(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def files(home: Path) -> list[str]:
-    return sorted(path.suffix for path in (home / "models").iterdir() if path.suffix not in (".lock", ".json"))
+    found = (path for path in (home / "models").iterdir() if path.is_file())
+    return sorted(path.suffix for path in found if path.suffix not in (".lock", ".json"))
 
 
 def test_prompts_are_those_of_a_run_and_name_the_sample(prompts: PreparedPrompts) -> None:

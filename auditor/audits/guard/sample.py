@@ -15,7 +15,6 @@ SETTINGS: Mapping[str, Any] = MappingProxyType(
         "n_demonstrations": 16,
         "attacks": ("cyclic", "cyclic:0.5", "injection", "own"),
         "epsilon": 0.1,
-        "influence_queries": 8,
         "attention_queries": 8,
         "timing_queries": 8,
     }

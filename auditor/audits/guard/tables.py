@@ -42,7 +42,7 @@ _EXIT = _column("exit", "Exit", "Layer after which the answer was read, from 1; 
 _TEXT = _column("text", "Text", "Text of the query.")
 _LABEL = _column("label", "Label", "The right label, as the file has it.")
 _QUERY = _column("query_id", "Query", "Id in the file, or row-<n>.")
-_ROW = _column("row", "Row", "Record number in the file of queries, from 1.", detail=True)
+_ROW = _column("row", "Row", "Row in the file of queries; in a table with a header that is row 1.", detail=True)
 _PLACE = _column("place", "Place", "Rank in this table, worst first, from 1.")
 _PASSES = _column(
     "layer_passes",
