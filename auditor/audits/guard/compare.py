@@ -49,7 +49,9 @@ COLUMNS = (
     Column(name="a", title="A", description="Name of the first run."),
     Column(name="b", title="B", description="Name of the run it stands beside."),
     Column(name="query_id", title="Query", description="Id in the file, or row-<n>."),
-    Column(name="row", title="Row in A", description="Row in the queries of A; in a table with a header that is row 1."),
+    Column(
+        name="row", title="Row in A", description="Row in the queries of A; in a table with a header that is row 1."
+    ),
     Column(name="condition", title="Condition", description="How the prompt was made."),
     Column(name="label", title="Label", description="The right label."),
     Column(name="zero_shot_a", title="Zero-shot, A", description="Label of A without demonstrations."),
