@@ -208,11 +208,7 @@ def _check_inputs(inputs: dict[str, Path], spec: Spec) -> None:
     from auditor.audits.guard.inputs import read
     from auditor.audits.reading.told import told
 
-    for path in inputs.values():
-        if path.is_dir():
-            raise InputError("This is a folder, not a file", file=str(path), fix="Name the file in it.")
-        if not path.is_file():
-            raise InputError("The file cannot be read: there is no such file", file=str(path))
+    console.require_files(inputs.values())
     try:
         read({role: InputFile(path, path.name, "") for role, path in inputs.items()}, spec)
     except InputError as error:

@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,21 @@ def exit_code(error: AuditorError) -> int:
 def open_or_create(path: Path) -> Case:
     """The case of a folder, made if there is none."""
     return Case.open(path) if Case.is_case(path) else Case.create(path)
+
+
+def require_files(paths: Iterable[Path]) -> None:
+    """Say which file is not there, before a case or a run is made.
+
+    Raises
+    ------
+    InputError
+        For the first path that is a folder or nothing at all.
+    """
+    for path in paths:
+        if path.is_dir():
+            raise InputError("This is a folder, not a file", file=str(path), fix="Name the file in it.")
+        if not path.is_file():
+            raise InputError("The file cannot be read: there is no such file", file=str(path))
 
 
 class Meter:

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from auditor import tasks_guard
 from auditor.audits import guard
@@ -270,3 +271,30 @@ def test_the_window_sees_one_query_with_its_prompts(
     assert parts["Prompt: Wrong labels in a circle (100%)"].endswith(f"Text: {third['text']}\nLabel:")
     assert parts["Prompt: Zero-shot"].count("Label:") == 1
     assert "unguarded" in parts["Correct demonstrations"]
+
+
+@pytest.mark.slow
+def test_the_figures_of_every_condition_are_those_of_the_answers_that_are_listed(
+    guarded: tuple[Path, dict[str, Any], subprocess.CompletedProcess[str]],
+) -> None:
+    """Counted anew from the table of all answers; the headline is the mixture, half of it corrupted."""
+    case, told, _ = guarded
+    tables = case / "runs" / told["run"] / "tables"
+    answers = pq.read_table(tables / "queries.parquet").to_pandas()
+    conditions = pq.read_table(tables / "conditions.parquet").to_pandas().set_index("condition")
+    test = answers[answers["pool"] == "test"]
+    counted = {}
+    for condition, rows in test.groupby("condition"):
+        right = {name: (rows[name] == rows["label"]).mean() for name in ("zero_shot", "unguarded", "guarded")}
+        counted[condition] = right
+        shown = conditions.loc[condition]
+        assert shown["n"] == len(rows) == 30
+        assert shown["fallback"] == pytest.approx(rows["exit"].isna().mean())
+        assert shown["layer_passes"] == pytest.approx(rows["layer_passes"].mean())
+        assert shown["risk_guarded"] == pytest.approx(right["zero_shot"] - right["guarded"])
+        for name, share in right.items():
+            assert shown[f"accuracy_{name}"] == pytest.approx(share)
+    assert {"correct", "cyclic:1"} <= set(counted)
+    for name in ("zero_shot", "unguarded", "guarded"):
+        mixture = (counted["correct"][name] + counted["cyclic:1"][name]) / 2
+        assert told[f"accuracy_{name}"] == pytest.approx(mixture)
