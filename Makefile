@@ -12,12 +12,9 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 demo: $(VENV)/.runtime
 	$(BIN)/auditor demo --case demo-case
 
-# Statistics run side by side; what runs models or shows windows runs alone, since both use every core.
-STATISTICS := tests/stats tests/validity tests/audits/parity tests/audits/reading
-
+# Two processes, each held to a core of its own (tests/conftest.py).
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist worksteal $(STATISTICS)
-	$(BIN)/python -m pytest $(addprefix --ignore=,$(STATISTICS))
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: $(VENV)/.development
 	$(BIN)/ruff check .

@@ -10,7 +10,17 @@ from typing import Annotated
 
 import typer
 
-from auditor import __version__, cli_compare, cli_guard, cli_parity, cli_rate, cli_rating, console
+from auditor import (
+    __version__,
+    cli_compare,
+    cli_evaluate,
+    cli_guard,
+    cli_parity,
+    cli_rate,
+    cli_rating,
+    cli_unlearn,
+    console,
+)
 from auditor.case import Case, verify
 from auditor.cli_models import models_app
 from auditor.cli_rubric import rubric_app
@@ -31,6 +41,8 @@ app.command()(cli_rate.rate)
 app.command()(cli_rating.agree)
 app.command()(cli_compare.compare)
 app.command()(cli_guard.guard)
+app.command()(cli_evaluate.evaluate)
+app.command()(cli_unlearn.unlearn)
 app.command()(cli_parity.parity)
 app.command()(cli_parity.power)
 app.command()(cli_parity.monitor)
@@ -189,13 +201,14 @@ def demo(
     case: Annotated[Path | None, typer.Option(help="Case folder. Default: ./auditor-demo.")] = None,
     window: Annotated[bool, typer.Option(help="Open the desktop on the case afterwards.")] = True,
 ) -> None:
-    """Audit the bundled samples and write the reports: conversations, demonstrations, search results."""
+    """Audit the bundled samples and write the reports: conversations, demonstrations, search results, facts to forget."""
     path = case or Path.cwd() / "auditor-demo"
     sample = {"conversations": resource("samples", "conversations.jsonl")}
     _demonstrate(path, cli_rate.carry_out(sample, {}, ["starter"], path, 0, as_json=False))
     _demonstrate(path, cli_guard.demonstrate(path))
     for engine in ("fair", "biased"):
         _demonstrate(path, cli_parity.demonstrate(engine, path))
+    _demonstrate(path, cli_unlearn.demonstrate(path))
     if not window:
         return
     if not has_screen():

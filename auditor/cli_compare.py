@@ -18,7 +18,8 @@ from auditor.cli_rating import (
     ScaleOption,
     SeedOption,
 )
-from auditor.errors import InputError, RunError
+from auditor.errors import InputError
+from auditor.report.over_time import as_finished, n_on_same_input
 
 if TYPE_CHECKING:
     from auditor.audits.guard.compare import Comparison, Measured, PairComparison
@@ -49,24 +50,16 @@ def compare(
 
 def _guard(path: Path, runs: Sequence[str], confidence: float | None, seed: int | None, *, as_json: bool) -> None:
     from auditor.audits.guard import compare as side_by_side
+    from auditor.audits.guard.side_by_side import tables_of
 
     with Case.open(path, write=False) as case:
         directories = [case.run(run) for run in runs]
-        tables = []
-        for directory in directories:
-            file = directory.table_files().get("queries")
-            if file is None:
-                raise RunError(
-                    f"The run {directory.path.name} has lost its table of queries. `auditor verify` names what changed."
-                )
-            asked = directory.spec()
-            tables.append(
-                side_by_side.RunTables(directory.path.name, directory.findings(), file, asked.inputs["queries"].sha256)
-            )
+        tables = [tables_of(as_finished(directory)) for directory in directories]
         found = side_by_side.compare(
             tables,
             confidence=confidence or tables[0].findings["confidence"],
             seed=directories[0].spec().seed if seed is None else seed,
+            n_runs=max(len(runs), n_on_same_input(case, directories[0], "queries")),
         )
         models = {table.name: table.findings["model_name"] for table in tables}
         warnings = [caution.message for caution in found.cautions]
@@ -97,13 +90,16 @@ def _plain(pair: "PairComparison") -> dict[str, Any]:
 
 
 def _words(found: "Comparison", models: Mapping[str, str]) -> str:
+    from auditor.audits.guard.compare_text import thresholds
+
     lines: list[str] = []
     for pair in found.pairs:
-        a, b = pair.lambdas
+        a, b = thresholds(pair)
+        in_groups = f", in {pair.groups:,} groups" if pair.groups < pair.n else ""
         lines += [
-            f"A  {pair.a} ({models[pair.a]}, lambda {a:.2f})",
-            f"B  {pair.b} ({models[pair.b]}, lambda {b:.2f})",
-            f"{pair.n:,} queries that test in both, in {pair.groups:,} groups; {100 * found.confidence:g}% intervals",
+            f"A  {pair.a} ({models[pair.a]}, lambda {a})",
+            f"B  {pair.b} ({models[pair.b]}, lambda {b})",
+            f"{pair.n:,} queries that test in both{in_groups}; {100 * found.confidence:g}% intervals",
             "",
         ]
         rows: list[tuple[str, ...]] = [("%", "A", "B", "A less B", "A right alone", "B right alone", "McNemar p")]

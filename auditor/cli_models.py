@@ -1,9 +1,6 @@
 """`auditor models`: the library of model files, and optimising one for this machine."""
 
 import json
-import signal
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,12 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from auditor import console
-from auditor.errors import AuditorError, ModelError
 from auditor.models.tolerance import Tolerance
+from auditor.task_process import ask
 
 models_app = typer.Typer(help="The library of model files.", no_args_is_help=True, rich_markup_mode=None)
-
-_PATIENCE_SECONDS = 10.0
 
 
 def _tolerance(field: str) -> str:
@@ -107,7 +102,12 @@ def models_optimise(
         "kept_name": kept_name,
         "rubric": str(rubric.absolute()) if rubric else None,
     }
-    found = _ask("models_optimise", asked)
+    from auditor.models.library import Library
+
+    try:
+        found = ask("models_optimise", asked)
+    finally:
+        Library().sweep()
     if as_json:
         console.out(json.dumps(found, ensure_ascii=False))
         return
@@ -147,47 +147,3 @@ def _agreement(found: Mapping[str, Any]) -> str:
 
 def _range(speed: Mapping[str, float]) -> str:
     return f"{speed['low']:,.0f} to {speed['high']:,.0f}"
-
-
-def _ask(task: str, asked: Mapping[str, Any]) -> Any:
-    """Have a question answered in a process of its own, with its progress on standard error."""
-    from auditor.models.library import Library
-
-    command = [sys.executable, "-m", "auditor.tasks", task]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    assert process.stdin is not None
-    assert process.stdout is not None
-    told = ""
-    try:
-        with process.stdin as question:
-            question.write(json.dumps(asked).encode())
-        for line in process.stdout:
-            message = json.loads(line)
-            if message.get("ok"):
-                return message["result"]
-            if "ok" in message:
-                raise ModelError(message["error"])
-            step = message["progress"]["message"]
-            if step != told:
-                console.say(step)
-                told = step
-    except KeyboardInterrupt:
-        console.say("Stopping …")
-        process.send_signal(signal.SIGINT)
-        raise typer.Exit(console.CANCELLED) from None
-    finally:
-        _ended(process)
-        Library().sweep()
-    raise AuditorError(
-        f"The process that was asked for {task} ended with code {process.returncode} before it answered."
-    )
-
-
-def _ended(process: "subprocess.Popen[bytes]") -> None:
-    try:
-        process.wait(_PATIENCE_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    if process.stdout is not None:
-        process.stdout.close()

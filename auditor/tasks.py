@@ -7,8 +7,9 @@ harm it.
 
 import json
 import os
+import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
@@ -18,11 +19,12 @@ from pydantic import ValidationError
 from auditor import (
     audits,
     tasks_annotation,
+    tasks_compare,
+    tasks_evaluate,
     tasks_guard,
     tasks_models,
     tasks_parity,
     tasks_people,
-    tasks_rating,
     tasks_rubric,
 )
 from auditor.audits import InputFile
@@ -30,7 +32,7 @@ from auditor.case import Case
 from auditor.case import verify as verify_case
 from auditor.column_files import write_columns
 from auditor.console import write_report
-from auditor.errors import AuditorError
+from auditor.errors import AuditorError, RunError
 from auditor.models import ModelFile
 from auditor.models.fit import Fit, estimate
 from auditor.models.library import Library
@@ -123,13 +125,39 @@ def _pace(case: str, audit: str, model: ModelFile, spec: Mapping[str, Any]) -> f
     return None
 
 
-def table(asked: Question, _progress: Progress) -> Any:
-    """A finished table as column files: numbers as doubles, text as UTF-8 with offsets and sort ranks."""
+def tables(asked: Question, _progress: Progress) -> Any:
+    """Finished tables as column files, each in a folder of its name; see `auditor.column_files`.
+
+    Asked: run_dir, tables (names), folder. Answered: found (name -> rows and columns), and for each of the others a
+    sentence in `problems`.
+    """
+    run = RunDirectory(Path(asked["run_dir"]))
+    infos = {info["name"]: info for info in run.findings()["tables"]}
+    files, found, problems = run.table_files(), {}, []
+    for name in asked["tables"]:
+        folder = Path(asked["folder"]) / name
+        folder.mkdir()
+        try:
+            found[name] = _as_columns(files.get(name), infos[name]["columns"], folder)
+        except RunError as error:
+            problems.append(f"The table {name} of run {run.path.name} {error}: verify the case.")
+            shutil.rmtree(folder)
+    return {"found": found, "problems": problems}
+
+
+def _as_columns(file: Path | None, columns: Sequence[Mapping[str, Any]], folder: Path) -> dict[str, Any]:
+    """One table as columns; see `tables`."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    run = RunDirectory(Path(asked["run_dir"]))
-    info = next(info for info in run.findings()["tables"] if info["name"] == asked["table"])
-    return write_columns(pq.read_table(run.table_files()[asked["table"]]), info["columns"], Path(asked["folder"]))
+    if file is None:
+        raise RunError("is missing")
+    try:
+        return write_columns(pq.read_table(file), columns, folder)
+    except (pa.ArrowException, KeyError, ValueError) as error:
+        raise RunError("is damaged") from error
+    except OSError as error:
+        raise RunError(f"cannot be shown ({error.strerror or error})") from error
 
 
 def pictures(asked: Question, _progress: Progress) -> Any:
@@ -178,14 +206,15 @@ TASKS: Mapping[str, Callable[[Question, Progress], Any]] = {
         models_check,
         models_remove,
         cost,
-        table,
+        tables,
         pictures,
         picture_export,
         unit,
         report,
         verify,
-        *tasks_rating.TASKS,
         *tasks_annotation.TASKS,
+        *tasks_compare.TASKS,
+        *tasks_evaluate.TASKS,
         *tasks_guard.TASKS,
         *tasks_models.TASKS,
         *tasks_parity.TASKS,

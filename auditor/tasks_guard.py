@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -21,6 +22,7 @@ from auditor.runs.directory import RunDirectory
 if TYPE_CHECKING:
     from auditor.audits.guard.inputs import GuardInputs
     from auditor.audits.guard.prompts import Prompts
+    from auditor.audits.guard.task import Example
     from auditor.audits.guard.template import Encoded, PromptText, Tokenize
     from auditor.models.fit import Fit
     from auditor.models.words import Words
@@ -32,7 +34,6 @@ Progress = Callable[[int, int, str], None]
 
 #: Settings that change how long a prompt takes.
 _COST_FIELDS = ("demonstrations", "n_demonstrations", "backend", "device", "dtype", "limit")
-#: Demonstrations that help, for which the number of queries is planned: shares of queries harmed and helped.
 
 
 def guard_check(asked: Question, _progress: Progress) -> Any:
@@ -243,28 +244,66 @@ def guard_query(asked: Question, _progress: Progress) -> Any:
 
     Asked: run_dir, row, condition.
     """
-    import pyarrow.parquet as pq
-
     run = RunDirectory(Path(asked["run_dir"]))
+    shown = shown_query(run, int(asked["row"]), asked["condition"])
+    answers = {
+        row["condition"]: [described(row["condition"]), _answer(row)] for row in answers_of(run, shown.query.place)
+    }
+    parts = [
+        ["Text", shown.query.text],
+        ["Label", shown.query.label],
+        answers.pop(shown.condition),
+        [f"Prompt: {described(shown.condition)}", shown.prompt],
+        ["Prompt: Zero-shot", shown.zero_shot],
+        *answers.values(),
+    ]
+    return {"row": shown.query.place, "condition": shown.condition, "parts": parts}
+
+
+@dataclass(frozen=True)
+class ShownQuery:
+    """A query of a run with its prompts word for word.
+
+    Attributes
+    ----------
+    query : Example
+    condition : str
+        The one that was asked for, or the run's first attack where it has no such one.
+    prompt, zero_shot : str
+        With demonstrations as the condition has them, and without.
+    """
+
+    query: "Example"
+    condition: str
+    prompt: str
+    zero_shot: str
+
+
+def shown_query(run: RunDirectory, row: int, condition: str) -> ShownQuery:
+    """A query of a run by its row in the file, read from the run's inputs.
+
+    Raises
+    ------
+    InputError
+        If the row holds none, or the inputs cannot be read.
+    """
     record = run.spec()
     spec = _spec(record.spec)
     given = _inputs_of(run, spec)
-    query = next((one for one in given.queries if one.place == int(asked["row"])), None)
+    query = next((one for one in given.queries if one.place == row), None)
     if query is None:
-        raise InputError("There is no query in this row", row=int(asked["row"]))
-    rows = pq.read_table(run.table_files()["queries"], filters=[("row", "=", query.place)]).to_pylist()
-    condition = asked["condition"] if asked["condition"] in (CORRECT, *spec.conditions) else spec.conditions[0]
+        raise InputError("There is no query in this row", row=row)
+    asked = condition if condition in (CORRECT, *spec.conditions) else spec.conditions[0]
     prompts = _prompts(given, spec, _no_tokens, record.seed)
-    answers = {row["condition"]: [described(row["condition"]), _answer(row)] for row in rows}
-    parts = [
-        ["Text", query.text],
-        ["Label", query.label],
-        answers.pop(condition),
-        [f"Prompt: {described(condition)}", prompts.text(condition, query).text],
-        ["Prompt: Zero-shot", prompts.text(ZERO_SHOT, query).text],
-        *answers.values(),
-    ]
-    return {"row": query.place, "condition": condition, "parts": parts}
+    return ShownQuery(query, asked, prompts.text(asked, query).text, prompts.text(ZERO_SHOT, query).text)
+
+
+def answers_of(run: RunDirectory, row: int) -> list[dict[str, Any]]:
+    """Rows of a run's table of queries that are of one query, a condition each."""
+    import pyarrow.parquet as pq
+
+    found: list[dict[str, Any]] = pq.read_table(run.table_files()["queries"], filters=[("row", "=", row)]).to_pylist()
+    return found
 
 
 def _inputs_of(run: RunDirectory, spec: guard.Spec) -> "GuardInputs":

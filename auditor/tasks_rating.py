@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from auditor.audits import rating
+from auditor.audits.comparison import run_names
 from auditor.case import Case, RunSummary
 from auditor.column_files import write_columns
 from auditor.errors import AuditorError, RunError
-from auditor.report.pictures import rendered, save
+from auditor.report.pictures import rendered
+from auditor.runs.clock import minute
 from auditor.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
@@ -39,39 +41,25 @@ _SHOWN = (
 )
 
 
-def rating_runs(asked: Question, _progress: Progress) -> Any:
-    """Finished rating runs of a case, newest first, with what makes their instrument; and who rated by hand."""
-    with Case.open(Path(asked["case"]), write=False) as case:
-        runs, problems = [], []
-        for summary in case.runs():
-            if summary.audit == rating.name and summary.sealed:
-                try:
-                    runs.append(_offered(summary))
-                except AuditorError as error:
-                    problems.append(f"{summary.id} cannot be compared: {error}")
-                except (KeyError, TypeError):
-                    problems.append(f"{summary.id} cannot be compared: its findings are damaged.")
-        ratings = case.human_ratings()
+def people_words(case: Case) -> str:
+    """Who rated by hand in a case, and what becomes of it."""
+    ratings = case.human_ratings()
     raters = sorted({str(record.body["rater"]) for record in ratings})
-    people = (
-        f"{len(ratings):,} given in this case by {', '.join(raters)}" if ratings else "None were given in this case"
-    )
-    return {
-        "runs": runs,
-        "problems": problems,
-        "people": f"{people}. Those given for the ticked runs are used."
-        if ratings
-        else f"{people}: who is right cannot be told. Rate some by keyboard under Rate.",
-    }
+    if not ratings:
+        return "None were given in this case: who is right cannot be told. Rate some by keyboard under Rate."
+    return f"{len(ratings):,} given in this case by {', '.join(raters)}. Those given for the ticked runs are used."
 
 
-def _offered(summary: RunSummary) -> dict[str, Any]:
+def offered(summary: RunSummary) -> dict[str, Any]:
+    """A finished rating run to choose: what it is in words, and what makes its instrument."""
     found = RunDirectory(summary.path).findings()
+    scope = _SCOPES.get(found["scope"], found["scope"])
     return {
-        "id": summary.id,
-        "created": _minute(summary.created),
         "model": f"{found['model_name']} {found['model_quantisation']}",
-        "rubric": found["rubric"]["name"],
+        "lines": [
+            f"{minute(summary.created)}, {found['n']:,} conversations",
+            f"{scope[:1].upper()}{scope[1:]}, rubric {found['rubric']['name']} ({found['rubric_sha256'][:8]}…)",
+        ],
         "rubric_sha256": found["rubric_sha256"],
         "order": found["order"],
         "scope": found["scope"],
@@ -80,23 +68,16 @@ def _offered(summary: RunSummary) -> dict[str, Any]:
         "merge": found.get("merge") or "mean",
         "n_ctx": found["provenance"]["settings"].get("n_ctx"),
         "n_truncated": found.get("n_truncated", 0),
-        "n": found["n"],
-        "conversations": summary.inputs["conversations"],
-        "verdict": summary.verdict,
     }
 
 
-def compare(asked: Question, progress: Progress) -> Any:
-    """Runs side by side: in words, in figures, as pictures, and as column files where a folder is named.
-
-    `runs` are ids, A first; with `folder` the units of every pair are written to ``folder/<place of the pair>``.
-    """
+def side_by_side(
+    case: Case, runs: Sequence[RunDirectory], theme: str, folder: Path | None, progress: Progress
+) -> dict[str, Any]:
+    """Rating runs beside the first of them; see `auditor.tasks_compare`."""
     from auditor.audits.rating import compare_text as text
 
-    with Case.open(Path(asked["case"]), write=False) as case:
-        progress(0, 1, "Comparing")
-        runs = [case.run(run) for run in asked["runs"]]
-        people, found = _compared(case, runs)
+    people, found = _compared(case, runs)
     pairs = []
     for place, pair in enumerate(found.pairs):
         progress(place, len(found.pairs), "Drawing")
@@ -106,11 +87,11 @@ def compare(asked: Question, progress: Progress) -> Any:
                 "title": f"{pair.b}: {_described(runs[place + 1])}",
                 "sentence": text.headline(pair, found.confidence),
                 "facts": f"A: {_described(runs[0])}. B: {_described(runs[place + 1])}. {_ground(found, pair, people)}",
-                "judges": [_judge("A", runs[0]), _judge("B", runs[place + 1])],
+                "runs": [_judge("A", runs[0]), _judge("B", runs[place + 1])],
                 "tables": [asdict(table) for table in tables if table is not None],
-                "pictures": [asdict(rendered(picture)) for picture in _pictures(found, place, asked["theme"])],
+                "pictures": [asdict(rendered(picture)) for picture in _pictures(found, place, theme)],
                 "filters": _filters(pair),
-                **(_units(found, pair, Path(asked["folder"]) / str(place)) if asked.get("folder") else {}),
+                **(_units(found, pair, folder / str(place)) if folder else {}),
             }
         )
     notes = [note for pair in found.pairs for axis in pair.axes for note in axis.notes]
@@ -118,29 +99,25 @@ def compare(asked: Question, progress: Progress) -> Any:
     return {"pairs": pairs, "warnings": list(dict.fromkeys([*messages, *notes]))}
 
 
-def compare_export(asked: Question, _progress: Progress) -> Any:
-    """Save a picture of a pair of runs, or its data."""
-    with Case.open(Path(asked["case"]), write=False) as case:
-        _people, found = _compared(case, [case.run(run) for run in asked["runs"]])
-    save(_pictures(found, int(asked["pair"]), asked["theme"]), asked["name"], Path(asked["path"]))
-    return {"path": asked["path"]}
+def pictures(case: Case, runs: Sequence[RunDirectory], place: int, theme: str) -> "Iterator[Picture]":
+    """Pictures of the first run and the one with this place among the others."""
+    return _pictures(_compared(case, runs)[1], place, theme)
 
 
 def _compared(case: Case, runs: Sequence[RunDirectory]) -> "tuple[People, Comparison]":
     """What people said of the conversations of A, and the comparison; confidence and seed are those of A."""
-    from auditor.audits.rating.compare import RunTables
-    from auditor.audits.rating.compare import compare as side_by_side
+    from auditor.audits.rating.compare import RunTables, compare
     from auditor.audits.rating.people import UnitIndex, people_of_case
 
     tables = []
-    for name, run in zip(_run_names(len(runs)), runs, strict=True):
+    for name, run in zip(run_names(len(runs)), runs, strict=True):
         sha256, mapping = _read_by(run)
         tables.append(RunTables(name, run.findings(), _ratings(run), sha256, mapping))
     first = tables[0]
     axes = [axis["name"] for axis in first.findings["axes"]]
     said = case.human_ratings_of(_same_conversations(runs))
     people = people_of_case(said, UnitIndex.from_ratings(first.ratings), axes)
-    found = side_by_side(
+    found = compare(
         tables, people.ratings, confidence=first.findings["confidence"], seed=runs[0].spec().seed, scale=people.scales
     )
     return people, found
@@ -153,11 +130,6 @@ def _ratings(run: RunDirectory) -> Path:
             f"The run {run.path.name} has lost its table of ratings. Verify the case: it names what changed."
         )
     return file
-
-
-def _run_names(n: int) -> list[str]:
-    """A and B; with more runs A, B 1, B 2 and so on, each of which is B beside A."""
-    return ["A", "B"] if n == 2 else ["A", *(f"B {number}" for number in range(1, n))]
 
 
 def _read_by(run: RunDirectory) -> tuple[str, Mapping[str, str]]:
@@ -184,7 +156,7 @@ def _judge(letter: str, run: RunDirectory) -> dict[str, str]:
 def _described(run: RunDirectory) -> str:
     found = run.findings()
     scope = _SCOPES.get(found["scope"], found["scope"])
-    return f"{found['model_name']} {found['model_quantisation']}, {scope}, {_minute(run.spec().created)}"
+    return f"{found['model_name']} {found['model_quantisation']}, {scope}, {minute(run.spec().created)}"
 
 
 def _ground(found: "Comparison", pair: "PairComparison", people: "People") -> str:
@@ -197,10 +169,6 @@ def _ground(found: "Comparison", pair: "PairComparison", people: "People") -> st
         f"{said}. {percent(found.confidence)} intervals by a bootstrap over {groups:,} contexts, each axis by itself, "
         f"seed {found.seed}."
     )
-
-
-def _minute(created: str) -> str:
-    return f"{created[:10]} {created[11:16]} UTC"
 
 
 def _filters(pair: "PairComparison") -> list[dict[str, str]]:
@@ -274,4 +242,4 @@ def _said(case: Case, runs: Sequence[RunDirectory], row: int, axis: str) -> str:
     return f"People: {', '.join(said.values())}" if said else "No person rated this."
 
 
-TASKS = (rating_runs, compare, compare_export, compared_unit)
+TASKS = (compared_unit,)

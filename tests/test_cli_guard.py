@@ -283,6 +283,10 @@ def test_the_figures_of_every_condition_are_those_of_the_answers_that_are_listed
     answers = pq.read_table(tables / "queries.parquet").to_pandas()
     conditions = pq.read_table(tables / "conditions.parquet").to_pandas().set_index("condition")
     test = answers[answers["pool"] == "test"]
+    prompt = json.loads((tables.parent / "findings.json").read_text(encoding="utf-8"))["prompt"]
+    # A zero-shot prompt is shorter: a pass over it counts so much of one with the demonstrations.
+    short = prompt["tokens_zero_shot"] / prompt["tokens"]
+    assert 0 < short < 1
     counted = {}
     for condition, rows in test.groupby("condition"):
         right = {name: (rows[name] == rows["label"]).mean() for name in ("zero_shot", "unguarded", "guarded")}
@@ -291,6 +295,12 @@ def test_the_figures_of_every_condition_are_those_of_the_answers_that_are_listed
         assert shown["n"] == len(rows) == 30
         assert shown["fallback"] == pytest.approx(rows["exit"].isna().mean())
         assert shown["layer_passes"] == pytest.approx(rows["layer_passes"].mean())
+        by_tokens = [
+            passes - 1 + short if fell else passes
+            for passes, fell in zip(rows["layer_passes"], rows["exit"].isna(), strict=True)
+        ]
+        assert shown["token_passes"] == pytest.approx(sum(by_tokens) / len(by_tokens))
+        assert shown["n_corrupted"] == (4 if condition == "cyclic:1" else 0)
         assert shown["risk_guarded"] == pytest.approx(right["zero_shot"] - right["guarded"])
         for name, share in right.items():
             assert shown[f"accuracy_{name}"] == pytest.approx(share)

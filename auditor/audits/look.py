@@ -2,15 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.ft2font import FT2Font
 
 #: Inches; the width of a column of the report.
 WIDTH = 7.2
 #: Groups are told apart by colour and by mark, so that colour never carries the meaning alone.
 MARKS = ("o", "s", "^", "D", "v", "P")
+#: Stands in a picture for a character that its font does not have.
+_NO_GLYPH = "□"
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (3, 1)))
 
 
@@ -115,9 +120,16 @@ def legend(figure: Figure, axes: Axes, look: Theme, columns: int = 3) -> None:
 
 
 def shortened(text: str, most: int) -> str:
-    """A text of at most so many characters, printable; what stands in files is never more than text."""
-    plain = "".join(c if c.isprintable() else " " for c in text)
+    """A text of at most so many characters that can be drawn; what stands in files is never more than text."""
+    known = _drawn()
+    plain = "".join((c if ord(c) in known else _NO_GLYPH) if c.isprintable() else " " for c in text)
     return plain if len(plain) <= most else f"{plain[: most - 1]}…"
+
+
+@cache
+def _drawn() -> frozenset[int]:
+    """Characters that the font of pictures has."""
+    return frozenset(FT2Font(font_manager.findfont("DejaVu Sans")).get_charmap())
 
 
 def diverging(look: Theme) -> LinearSegmentedColormap:

@@ -18,6 +18,7 @@ from auditor.models import ModelFile
 from auditor.runs.ask import new_spec
 from auditor.runs.contract import InputRecord, RunState
 from auditor.runs.directory import RunDirectory
+from auditor.runs.executor import RunStatus
 from auditor.runs.local import LocalExecutor
 
 ERASED = "input erased"
@@ -118,13 +119,13 @@ class Case(Records):
 
     def runs(self) -> list[RunSummary]:
         """All runs, newest first."""
-        with self._guard:
-            rows = self._store.runs()
-        return [self._summary(row) for row in reversed(rows)]
+        return [self._summary(row) for row in reversed(self._store.runs())]
 
     def _summary(self, row: RunRow) -> RunSummary:
         path = self.path / "runs" / row.id
-        status = LocalExecutor().status(path)
+        # What was sealed and linked stays as it is: only of other runs the events are read.
+        is_done = row.sealed_link is not None and RunDirectory(path).seal_file.exists()
+        status = RunStatus(RunState.DONE, sealed=True) if is_done else LocalExecutor().status(path)
         return RunSummary(
             id=row.id,
             audit=row.audit,
@@ -145,8 +146,7 @@ class Case(Records):
         CaseError
             If the case has no such run.
         """
-        with self._guard:
-            known = [row.id for row in self._store.runs()]
+        known = [row.id for row in self._store.runs()]
         if run_id not in known:
             raise CaseError(f"The case {self.path.name} has no run {run_id!r}. It has: {', '.join(known) or 'none'}.")
         return RunDirectory(self.path / "runs" / run_id)
@@ -168,12 +168,16 @@ class Case(Records):
         InputError, CaseError
             If an input cannot be read or copied, or the case is open for reading only. No run is left behind.
         """
+        self._need_write()
+        records = {}
+        # Inputs may be large: nobody who reads or writes anything else waits until they are copied.
+        for role, path in inputs.items():
+            sha256, size = self._inputs.add(path)
+            records[role] = InputRecord(name=path.name, sha256=sha256, bytes=size, path=f"../../inputs/{sha256}")
         with self._guard:
-            self._need_write()
-            records = {}
-            for role, path in inputs.items():
-                sha256, size = self._inputs.add(path)
-                records[role] = InputRecord(name=path.name, sha256=sha256, bytes=size, path=f"../../inputs/{sha256}")
+            for given in records.values():
+                if self._inputs.is_erased(given.sha256):
+                    raise CaseError(f"{given.name} was erased from this case while the run was being made.")
             asked = new_spec(audit, spec, records, models, seed=seed, device=device)
             path = self.path / "runs" / asked.run
             partial = self._partial(asked.run)
@@ -205,6 +209,7 @@ class Case(Records):
                 shutil.rmtree(partial)
         for partial in (self.path / "inputs").glob(".*.part"):
             partial.unlink()
+        self._inputs.finish_erasing()
 
     def link_pending(self) -> list[str]:
         """Link every record and seal that is not in the chain yet; returns what was linked, in words."""
@@ -240,8 +245,7 @@ class Case(Records):
 
     def earlier_runs(self, run_id: str) -> list[RunSummary]:
         """Runs asked for before this one that share an input with it, oldest first."""
-        with self._guard:
-            rows = self._store.runs()
+        rows = self._store.runs()
         places = [row.id for row in rows]
         if run_id not in places:
             raise CaseError(f"The case {self.path.name} has no run {run_id!r}.")

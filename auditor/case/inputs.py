@@ -64,6 +64,18 @@ class InputStore:
         self.path(sha256).unlink(missing_ok=True)
         sync_folder(self.folder)
 
+    def is_erased(self, sha256: str) -> bool:
+        """Whether an input was erased; a copy of it that was under way meanwhile goes too."""
+        if not self.tombstone_path(sha256).exists():
+            return False
+        self.path(sha256).unlink(missing_ok=True)
+        return True
+
+    def finish_erasing(self) -> None:
+        """Take away what a crash left of erased inputs."""
+        for tombstone in self.folder.glob(f"*{_TOMBSTONE}"):
+            self.is_erased(tombstone.name.removesuffix(_TOMBSTONE))
+
     def tombstone(self, sha256: str) -> dict[str, Any] | None:
         """The tombstone of an erased input, or None."""
         try:

@@ -333,8 +333,7 @@ class Records(ABC):
 
     def records(self, kind: str, run: str | None = None) -> list[Record]:
         """Records of a kind: notes, human ratings, annotations, explanations, sign-offs, erasures; oldest first."""
-        with self._guard:
-            return self._store.records(kind=kind, run=run)
+        return self._store.records(kind=kind, run=run)
 
     def _say(self, kind: str, body: Mapping[str, Any], run: str | None) -> str:
         with self._guard:

@@ -7,6 +7,7 @@ between the two is made good at the next opening.
 import json
 import os
 import sqlite3
+import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -85,17 +86,30 @@ class Store:
         # A finished case on a read-only disk has no WAL, and SQLite could not make one to read it.
         is_settled = not write and not file.with_name(f"{file.name}-wal").exists()
         mode = "mode=rwc" if write else "mode=ro&immutable=1" if is_settled else "mode=ro"
+        # The desktop asks from a thread of its own. Who writes is guarded by the case, and who reads never waits for a disk.
+        self._reading = threading.Lock()
+        self._writing = threading.Lock()
         try:
-            # One connection, guarded by the case: the desktop asks from a thread of its own.
-            self._database = sqlite3.connect(
-                f"{file.absolute().as_uri()}?{mode}", uri=True, isolation_level=None, check_same_thread=False
-            )
-            if write:
-                _set_journal(self._database, file)
-                self._database.execute("PRAGMA synchronous = FULL")
-            self._migrate(write=write)
+            self._database = self._reader = _connected(file, mode)
+            try:
+                if write:
+                    self._prepare(file)
+                self._migrate(write=write)
+            except BaseException:
+                self.close()
+                raise
         except sqlite3.Error as error:
             raise CaseError(f"The index of the case {self._name} cannot be opened: {error}.") from error
+
+    def _prepare(self, file: Path) -> None:
+        """Set up the connection that writes, and who reads beside it."""
+        is_wal = _set_journal(self._database, file)
+        self._database.execute("PRAGMA synchronous = FULL")
+        if is_wal:
+            self._reader = _connected(file, "mode=ro")
+        else:
+            # With a rollback journal who reads keeps who writes from committing: both take turns on one connection.
+            self._writing = self._reading
 
     def _migrate(self, *, write: bool) -> None:
         (version,) = self._database.execute("PRAGMA user_version").fetchone()
@@ -111,13 +125,17 @@ class Store:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        self._database.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._database.execute("ROLLBACK")
-            raise
-        self._database.execute("COMMIT")
+        with self._writing:
+            try:
+                self._database.execute("BEGIN IMMEDIATE")
+                yield
+                self._database.execute("COMMIT")
+            except BaseException as error:
+                if self._database.in_transaction:
+                    self._database.execute("ROLLBACK")
+                if isinstance(error, sqlite3.OperationalError):
+                    raise CaseError(f"The index of the case {self._name} cannot be written: {error}.") from error
+                raise
 
     def add_record(self, kind: str, body: Mapping[str, Any], *, run: str | None = None) -> Record:
         """Commit a record, not linked yet."""
@@ -163,19 +181,24 @@ class Store:
 
     def runs(self) -> list[RunRow]:
         """All runs, in the order they were asked for."""
-        rows = self._database.execute(
-            "SELECT id, audit, created, inputs, verdict, sealed_link FROM runs ORDER BY created, rowid"
-        )
+        rows = self._read("SELECT id, audit, created, inputs, verdict, sealed_link FROM runs ORDER BY created, rowid")
         return [RunRow(a, b, c, json.loads(d), e, f) for a, b, c, d, e, f in rows]
 
     def records(self, *, kind: str | None = None, run: str | None = None) -> list[Record]:
         """Records in order, of a kind and a run if given."""
-        rows = self._database.execute(
+        rows = self._read(
             "SELECT id, time, kind, run, body, link FROM records "
             "WHERE (?1 IS NULL OR kind = ?1) AND (?2 IS NULL OR run = ?2) ORDER BY position",
             (kind, run),
         )
         return [Record(a, b, c, d, json.loads(e), f) for a, b, c, d, e, f in rows]
+
+    def _read(self, question: str, values: tuple[str | None, ...] = ()) -> list[Any]:
+        try:
+            with self._reading:
+                return self._reader.execute(question, values).fetchall()
+        except (sqlite3.OperationalError, sqlite3.ProgrammingError) as error:
+            raise CaseError(f"The index of the case {self._name} cannot be read: {error}.") from error
 
     def damage(self) -> list[str]:
         """What SQLite's own check finds."""
@@ -186,16 +209,24 @@ class Store:
         return [] if found == ["ok"] else found
 
     def close(self) -> None:
-        """Close the file."""
-        self._database.close()
+        """Close the file, once nobody reads; who writes goes last and leaves everything in one file."""
+        with self._reading:
+            self._reader.close()
+            self._database.close()
 
 
-def _set_journal(database: sqlite3.Connection, file: Path) -> None:
-    """WAL where it works; a rollback journal on network shares, where its shared memory does not."""
+def _connected(file: Path, mode: str) -> sqlite3.Connection:
+    address = f"{file.absolute().as_uri()}?{mode}"
+    return sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False)
+
+
+def _set_journal(database: sqlite3.Connection, file: Path) -> bool:
+    """WAL where it works; a rollback journal on network shares, where its shared memory does not. Returns whether WAL."""
     mode = "DELETE" if _is_network(file) else "WAL"
     (got,) = database.execute(f"PRAGMA journal_mode = {mode}").fetchone()
     if got.upper() != mode:
-        database.execute("PRAGMA journal_mode = DELETE")
+        (got,) = database.execute("PRAGMA journal_mode = DELETE").fetchone()
+    return str(got).upper() == "WAL"
 
 
 def _is_network(file: Path) -> bool:

@@ -200,6 +200,9 @@ def _check_index(path: Path, links: list[Link], found: Verification) -> None:
     except (ValueError, RunError) as error:
         found.problems.append(f"The index case.sqlite is damaged: {error}.")
         return
+    except CaseError as error:
+        found.problems.append(str(error))
+        return
     finally:
         store.close()
     for link in links:

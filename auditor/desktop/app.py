@@ -1,5 +1,6 @@
 """Starting the desktop: application, settings, what happens when something unforeseen goes wrong."""
 
+import gc
 import sys
 import traceback
 from datetime import UTC, datetime
@@ -59,8 +60,19 @@ def run(case: Path | None = None) -> int:
     if hasattr(hints, "accessibility"):
         hints.accessibility().contrastPreferenceChanged.connect(lambda _wish: follow_scheme())
     window.show()
-    QTimer.singleShot(0, window, lambda: _open_first(window, case))
+
+    def begin() -> None:
+        _open_first(window, case)
+        keep_what_started()
+
+    QTimer.singleShot(0, window, begin)
     return application.exec()
+
+
+def keep_what_started() -> None:
+    """Spare the garbage collector what is there once window and case are: going through all of it stalls the window."""
+    gc.collect()
+    gc.freeze()
 
 
 def _open_first(window: Window, case: Path | None) -> None:

@@ -23,9 +23,11 @@ class Question(QObject):
     failed = Signal(str)
     progressed = Signal(int, int, str)
 
-    def __init__(self, name: str, asked: Mapping[str, Any], parent: QObject) -> None:
+    def __init__(
+        self, name: str, asked: Mapping[str, Any], parent: QObject, dropped: Callable[[], None] | None = None
+    ) -> None:
         super().__init__(parent)
-        self._name = name
+        self._name, self._dropped = name, dropped
         self._said = b""
         self._result: dict[str, Any] | None = None
         self._process = QProcess(self)
@@ -71,6 +73,8 @@ class Question(QObject):
             signal.disconnect()
         self._process.kill()
         self._process.waitForFinished(_KILL_MS)
+        if self._dropped is not None:
+            self._dropped()
         self.deleteLater()
 
 
@@ -91,13 +95,19 @@ class Asker(QObject):
         progressed: Callable[[int, int, str], None] | None = None,
         *,
         kind: str = "",
+        dropped: Callable[[], None] | None = None,
     ) -> None:
-        """Ask; `kind` tells questions of one name apart that may run beside each other."""
+        """Ask; `kind` tells questions of one name apart that may run beside each other.
+
+        `dropped` is called instead of `answered` and `failed` if the answer is not wanted any more, once nobody works on it.
+        """
         if self._is_closed:
+            if dropped is not None:
+                dropped()
             return
         key = kind or name
         self.drop(key)
-        question = Question(name, asked, self)
+        question = Question(name, asked, self, dropped)
         self._open[key] = question
         question.answered.connect(lambda result: self._done(key, question, answered, result))
         question.failed.connect(lambda sentence: self._done(key, question, failed, sentence))

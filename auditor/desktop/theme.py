@@ -21,6 +21,7 @@ class Theme:
     ink: str
     soft: str
     line: str
+    handle: str
     accent: str
     on_accent: str
     alert: str
@@ -35,21 +36,47 @@ LIGHT = Theme(
     "#1f2933",
     "#52606d",
     "#d0d6dd",
+    "#8390a0",
     "#0067a3",
     "#ffffff",
     "#9b3a00",
     "#1b6e3c",
 )
 DARK = Theme(
-    "dark", "#16191d", "#1e2227", "#272c33", "#e6e9ec", "#a8b2bd", "#3d454e", "#5cb5ea", "#08131b", "#ffb27a", "#7fd6a0"
+    "dark",
+    "#16191d",
+    "#1e2227",
+    "#272c33",
+    "#e6e9ec",
+    "#a8b2bd",
+    "#3d454e",
+    "#6b7683",
+    "#5cb5ea",
+    "#08131b",
+    "#ffb27a",
+    "#7fd6a0",
 )
 
 
 LIGHT_CONTRAST = replace(
-    LIGHT, paper="#ffffff", raised="#ffffff", ink="#000000", soft="#000000", line="#000000", accent="#003a66"
+    LIGHT,
+    paper="#ffffff",
+    raised="#ffffff",
+    ink="#000000",
+    soft="#000000",
+    line="#000000",
+    handle="#000000",
+    accent="#003a66",
 )
 DARK_CONTRAST = replace(
-    DARK, paper="#000000", base="#000000", raised="#000000", ink="#ffffff", soft="#ffffff", line="#ffffff"
+    DARK,
+    paper="#000000",
+    base="#000000",
+    raised="#000000",
+    ink="#ffffff",
+    soft="#ffffff",
+    line="#ffffff",
+    handle="#ffffff",
 )
 
 
@@ -155,6 +182,14 @@ def icon_button(name: str, text: str) -> QPushButton:
     return button
 
 
+def _drawing(name: str) -> str:
+    """A drawing of the project's set as style sheets name it, in the colours of its file.
+
+    The arrow is of one grey that is seen on light and on dark; of the tick there is one for either accent.
+    """
+    return f'url("{resource("icons", f"{name}.svg").as_posix()}")'
+
+
 def _sheet(t: Theme) -> str:
     return f"""
     QLabel#title {{ font-size: 20px; font-weight: 600; }}
@@ -171,7 +206,7 @@ def _sheet(t: Theme) -> str:
     QPushButton#find {{ color: {t.soft}; text-align: left; min-width: 200px; }}
     QFrame#card {{ background: {t.base}; border: 1px solid {t.line}; border-radius: 6px; }}
     QFrame#verdictCard {{ background: {t.base}; border: 1px solid {t.line}; border-left: 4px solid {t.accent};
-        border-radius: 4px; }}
+        border-top-right-radius: 4px; border-bottom-right-radius: 4px; }}
     QFrame#verdictCard[tone="alert"] {{ border-left-color: {t.alert}; }}
     QFrame#verdictCard[tone="good"] {{ border-left-color: {t.good}; }}
     QFrame#drop {{ background: {t.base}; border: 2px dashed {t.line}; border-radius: 8px; }}
@@ -195,9 +230,36 @@ def _sheet(t: Theme) -> str:
     QPushButton#primary {{ background: {t.accent}; color: {t.on_accent}; border-color: {t.accent}; font-weight: 600; }}
     QPushButton#primary:focus {{ border: 2px solid {t.ink}; }}
     QPushButton#primary:disabled {{ background: {t.raised}; color: {t.soft}; border-color: {t.line}; }}
+    QToolButton#quick {{ padding: 3px 6px; border: 1px solid {t.line}; border-radius: 5px; background: {t.base}; }}
+    QToolButton#quick:hover {{ border-color: {t.soft}; }}
+    QToolButton#quick:focus {{ border: 2px solid {t.accent}; padding: 2px 5px; }}
     QLineEdit {{ padding: 4px 6px; border: 1px solid {t.line}; border-radius: 4px; background: {t.base};
         selection-background-color: {t.accent}; selection-color: {t.on_accent}; min-height: 20px; }}
-    QComboBox, QSpinBox, QDoubleSpinBox {{ min-height: 26px; }}
+    QSpinBox, QDoubleSpinBox {{ min-height: 26px; }}
+    QComboBox {{ min-height: 24px; padding: 2px 6px; border: 1px solid {t.line}; border-radius: 4px;
+        background: {t.base}; selection-background-color: {t.accent}; selection-color: {t.on_accent}; }}
+    QComboBox:focus {{ border: 2px solid {t.accent}; padding: 1px 5px; }}
+    QComboBox:disabled {{ color: {t.soft}; background: {t.raised}; }}
+    QComboBox::drop-down {{ subcontrol-origin: padding; subcontrol-position: center right; width: 20px; border: none; }}
+    QComboBox::down-arrow {{ image: {_drawing("arrow-down")}; width: 10px; height: 10px; }}
+    QComboBox QAbstractItemView {{ background: {t.base}; border: 1px solid {t.line}; outline: 0;
+        selection-background-color: {t.accent}; selection-color: {t.on_accent}; }}
+    QCheckBox::indicator, QAbstractItemView::indicator {{ width: 14px; height: 14px; border: 1px solid {t.soft};
+        border-radius: 3px; background: {t.base}; }}
+    QCheckBox::indicator:checked, QAbstractItemView::indicator:checked {{ background: {t.accent}; border-color: {t.accent};
+        image: {_drawing(f"check-{t.name}")}; }}
+    QCheckBox::indicator:focus {{ border: 2px solid {t.accent}; width: 12px; height: 12px; }}
+    QCheckBox::indicator:checked:focus {{ border-color: {t.ink}; }}
+    QScrollBar {{ background: transparent; border: none; margin: 0; }}
+    QScrollBar:vertical {{ width: 12px; }}
+    QScrollBar:horizontal {{ height: 12px; }}
+    QScrollBar::handle {{ background: {t.handle}; border-radius: 3px; margin: 3px; }}
+    QScrollBar::handle:vertical {{ min-height: 28px; }}
+    QScrollBar::handle:horizontal {{ min-width: 28px; }}
+    QScrollBar::handle:hover, QScrollBar::handle:pressed {{ background: {t.soft}; }}
+    QScrollBar::add-line, QScrollBar::sub-line {{ width: 0; height: 0; }}
+    QAbstractScrollArea::corner {{ background: transparent; border: none; }}
+    QScrollBar::add-page, QScrollBar::sub-page {{ background: transparent; }}
     QComboBox QLineEdit, QComboBox QLineEdit:focus {{ border: none; padding: 0; min-height: 0; background: transparent; }}
     QLineEdit:focus {{ border: 2px solid {t.accent}; padding: 3px 5px; }}
     QTableView {{ background: {t.base}; border: 1px solid {t.line}; gridline-color: {t.line};
@@ -210,7 +272,7 @@ def _sheet(t: Theme) -> str:
     QTextEdit#reading {{ font-size: 17px; }}
     QTextEdit, QPlainTextEdit {{ background: {t.base}; border: 1px solid {t.line}; border-radius: 4px; }}
     QTextEdit:focus, QPlainTextEdit:focus {{ border-color: {t.accent}; }}
-    QListWidget {{ background: {t.base}; border: 1px solid {t.line}; border-radius: 4px; }}
+    QListWidget {{ outline: 0; background: {t.base}; border: 1px solid {t.line}; border-radius: 4px; }}
     QListWidget:focus {{ border-color: {t.accent}; }}
     QListWidget::item {{ padding: 5px 6px; }}
     QListWidget::item:selected {{ background: {t.accent}; color: {t.on_accent}; }}

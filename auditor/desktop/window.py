@@ -35,6 +35,7 @@ from auditor.desktop.watch import Watcher
 from auditor.desktop.widgets.activity import ActivityBar
 from auditor.desktop.widgets.dropzone import dropped_file
 from auditor.errors import AuditorError
+from auditor.models.folder import has_weights, is_model_folder
 from auditor.runs.directory import RunDirectory
 from auditor.runs.executor import RunStatus
 
@@ -330,7 +331,7 @@ class Window(QMainWindow):
             event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent) -> None:
-        """A model goes to the library, a case is opened, everything else to the audit in view."""
+        """A model, be it a file or a folder, goes to the library, a case is opened, everything else to the audit in view."""
         path = dropped_file(event)
         if path is None:
             return
@@ -340,11 +341,14 @@ class Window(QMainWindow):
     def take_dropped(self, path: Path) -> None:
         """Recognise what was dropped and bring it where it belongs."""
         panel = self._audit_in_view
-        if path.is_dir() and (Case.is_case(path) or not panel.takes_folders):
-            self.session.open_case(path)
-        elif path.suffix.lower() == ".gguf":
+        is_case = Case.is_case(path)
+        # A folder of images may hold somebody's config.json.
+        is_model = is_model_folder(path) and (has_weights(path) or not panel.takes_folders)
+        if not is_case and (path.suffix.lower() == ".gguf" or is_model):
             self.go_to(self.models)
             self.models.add(path)
+        elif is_case or (path.is_dir() and not panel.takes_folders):
+            self.session.open_case(path)
         else:
             self.go_to(panel)
             panel.take_file(path)

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from auditor.files import read_json, sha256_of_json, write_json
 from auditor.models.file import ModelFile
+from auditor.processor import usable_cores
 
 #: Prompts that may stand in the cache at once.
 MAX_LEAVES = 60
@@ -44,16 +45,9 @@ class Measured(BaseModel):
     )
 
 
-def physical_cores() -> int:
-    """Cores of this machine; more threads only get into each other's way."""
-    import psutil
-
-    return psutil.cpu_count(logical=False) or os.cpu_count() or 1
-
-
 def candidates(*, on_gpu: bool) -> tuple[BatchPlan, ...]:
     """Plans that are worth trying, the one that does well nearly everywhere first."""
-    n = physical_cores()
+    n = usable_cores()
     if on_gpu:
         return (
             BatchPlan(capacity=4096, n_ubatch=2048, flash_attention=True, n_threads=n),
@@ -129,7 +123,7 @@ class PlanStore:
 
 
 def _key(model: ModelFile, engine: str) -> str:
-    return sha256_of_json([model.sha256, engine, os.cpu_count()])
+    return sha256_of_json([model.sha256, engine, os.cpu_count(), usable_cores()])
 
 
 def cells(n_ctx: int, capacity: int, *, leaves: int = MAX_LEAVES, talk: int = 0) -> int:

@@ -1,12 +1,11 @@
 """Reading labels at every layer with torch. Worker processes only; see `auditor.models.exits` for what is promised.
 
-A hook on every layer keeps the last position only. The last layer's hook ends the forward pass, so the head never runs
-over the vocabulary: norm and label rows of the head are applied once to what was kept. An early exit is the same hook
-ending the pass sooner. Batches are padded at the end, where causal attention never looks.
+Of every layer the last position only is kept. The pass ends behind the last layer, so the head never runs over the
+vocabulary: norm and label rows of the head are applied once to what was kept. An early exit ends the pass sooner.
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from types import TracebackType
 from typing import Any, Self
@@ -18,27 +17,11 @@ from numpy.typing import NDArray
 from transformers import DynamicCache
 
 from auditor.errors import ModelError
-from auditor.models import shared_prefix
 from auditor.models.exits import Prompt, Stop, spellings
-from auditor.models.readout import TOLERANCE, distance, hidden_of, some_tokens
-from auditor.models.shared_prefix import Held, NotPlain, behind
-from auditor.models.torch_fit import HELD_BYTES
-from auditor.models.torch_model import PROBE, TorchModel, batch_tokens
-
-#: Ways to go on after a prefix, the fastest first.
-_IN_TWO_PARTS, _FILLED_CACHE, _NONE = "attention in two parts", "filled cache", "none"
-#: A way to share a prefix may differ from the whole prompt by this much of what one lost token makes (ours).
-_LESS_THAN_LOST = 0.75
-#: What may differ in the readout when other tokens follow (ours; 0 where attention is causal).
-_CAUSAL = 1e-4
-#: Prefixes that are kept whatever they take: that of a prompt, and the one without demonstrations.
-_FEWEST_HELD = 2
-#: Exceptions by which models of other kinds say that they cannot go on after a prefix.
-_CANNOT = (NotPlain, AttributeError, IndexError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError)
-
-
-class _Enough(Exception):
-    """Ends a forward pass: the layers above are not needed."""
+from auditor.models.held_prefixes import CANNOT, HeldPrefixes
+from auditor.models.layer_passes import Enough, LayerPasses
+from auditor.models.shared_prefix import Held
+from auditor.models.torch_model import TorchModel, batch_tokens
 
 
 class ExitScorer:
@@ -61,18 +44,13 @@ class ExitScorer:
         self._parts = loaded.parts
         self.n_exits = len(self._parts.layers)
         self._batch_tokens = batch_tokens(loaded.device)
-        self._visit: Callable[[int, Any], None] | None = None
-        self._held: dict[tuple[int, ...], Held] = {}
         self._rows: dict[tuple[int, ...], tuple[Any, Any]] = {}
-        self._handles = [
-            layer.register_forward_hook(self._hook(place)) for place, layer in enumerate(self._parts.layers)
-        ]
-        self._stock = loaded.module.config._attn_implementation
-        self._reuse = _NONE
+        self._passes = LayerPasses(loaded)
         try:
-            self._reuse = self._find_reuse()
+            self._prefixes = HeldPrefixes(loaded, self._passes)
         except BaseException:
-            self.close()
+            self._passes.close()
+            self._free()
             raise
 
     @property
@@ -87,13 +65,6 @@ class ExitScorer:
         if self._loaded is None:
             raise ModelError(f"The model {self.file.name} was closed.")
         return self._loaded
-
-    def _hook(self, place: int) -> Callable[[Any, Any, Any], None]:
-        def hook(_layer: Any, _inputs: Any, output: Any) -> None:
-            if self._visit is not None:
-                self._visit(place, hidden_of(output))
-
-        return hook
 
     @property
     def device(self) -> str:
@@ -113,8 +84,9 @@ class ExitScorer:
             "dtype_milliseconds": model.precision.milliseconds,
             "threads": torch.get_num_threads(),
             "waiting": os.environ.get("OMP_WAIT_POLICY", "active").lower(),
-            "attention": self._stock,
-            "shared_prefix": self._reuse,
+            "turns_before_waiting": os.environ.get("GOMP_SPINCOUNT", "unset"),
+            "attention": self._passes.stock,
+            "shared_prefix": self._passes.way,
             "batch_tokens": self._batch_tokens,
             "padding": "at the end",
             "n_exits": self.n_exits,
@@ -133,138 +105,24 @@ class ExitScorer:
         found = (self.model.words.tokenize(spelling, begin=False) for spelling in spellings(word))
         return tuple(sorted({tokens[0] for tokens in found if len(tokens) == 1}))
 
-    # --- a shared prefix
-
     def hold(self, prefix: Sequence[int]) -> None:
         """Compute the keys and values of a prefix once; the latest few are kept."""
-        self._hold(tuple(prefix))
+        self._prefixes.hold(tuple(prefix))
 
     def release(self) -> None:
         """Forget every prefix that is held."""
-        self._held.clear()
-
-    def _hold(self, prefix: tuple[int, ...]) -> Held | None:
-        if not prefix or self._reuse == _NONE:
-            return None
-        held = self._held.pop(prefix, None) or self._computed(prefix)
-        if held is not None:
-            self._held[prefix] = held
-            while len(self._held) > _FEWEST_HELD and sum(one.nbytes for one in self._held.values()) > HELD_BYTES:
-                del self._held[next(iter(self._held))]
-        return held
-
-    def _computed(self, prefix: tuple[int, ...]) -> Held | None:
-        self._require_length(len(prefix))
-        cache = DynamicCache()
-        self._run([prefix], None, lambda _exit, _hidden: None, cache=cache)
-        return shared_prefix.of_cache(prefix, cache, self.n_exits)
-
-    def _find_reuse(self) -> str:
-        """Check padding, and find the fastest way to go on after a prefix that gives what the whole prompt gives."""
-        tokens = tuple(self.model.words.tokenize(PROBE, begin=True))
-        half = len(tokens) // 2
-        whole = self._probed([tokens], None)
-        # Whatever follows a prompt must not matter. In equal shapes that holds to the bit in any precision.
-        ends = [len(tokens) - 1]
-        followed = [self._probed([tokens + after], None, ends) for after in (tokens[1:half], tokens[:1] * (half - 1))]
-        if distance(*followed) > _CAUSAL:
-            raise ModelError(f"The model {self.file.name} cannot be read in batches: padding changes what it computes.")
-        allowed = min(TOLERANCE[self.model.dtype], _LESS_THAN_LOST * self._lost(tokens, half, whole))
-        for way in (_IN_TWO_PARTS, _FILLED_CACHE):
-            self._set_way(way)
-            try:
-                held = self._hold(tokens[:half])
-                behind_it = self._probed([tokens[half:], tokens[half:-2]], held) if held is not None else None
-                same = behind_it is not None and distance(behind_it, whole) <= allowed
-            except _CANNOT:
-                same = False
-            self._held.clear()
-            if same:
-                return way
-        self._set_way(_NONE)
-        return _NONE
-
-    def _lost(self, tokens: tuple[int, ...], half: int, whole: Any) -> float:
-        """The least that a token makes which is lost from the first half of a prompt, but for the one that begins it."""
-        rows = [tokens[:at] + tokens[at + 1 :] for at in range(1, half)]
-        read = self._read_all(self._gathered(rows, None))
-        return min(distance(read[:, row], whole) for row in range(len(rows)))
-
-    def _read_all(self, hidden: Any) -> Any:
-        """Logits of tokens from all over the vocabulary."""
-        with torch.inference_mode():
-            return self._parts.read(hidden, *self._parts.rows(some_tokens(self._parts.head.weight.shape[0])))
-
-    def _probed(self, rows: Sequence[Sequence[int]], held: Held | None, ends: Sequence[int] | None = None) -> Any:
-        """Logits of tokens from all over the vocabulary after the first prompt, shape (n_exits, n_tokens)."""
-        return self._read_all(self._gathered(rows, held, ends)[:, 0])
-
-    def _set_way(self, way: str) -> None:
-        self._reuse = way
-        self._set_attention(shared_prefix.NAME if way == _IN_TWO_PARTS else self._stock)
-
-    def _set_attention(self, name: str) -> None:
-        self.model.module.set_attn_implementation(name)
-
-    # --- running layers
-
-    def _run(
-        self,
-        rows: Sequence[Sequence[int]],
-        held: Held | None,
-        visit: Callable[[int, Any], None],
-        *,
-        cache: Any = None,
-        **more: Any,
-    ) -> Any:
-        """One forward pass over prompts of different length; `visit` sees every layer's hidden states."""
-        width = max(map(len, rows))
-        ids = torch.tensor([[*row, *[0] * (width - len(row))] for row in rows], device=self.model.device)
-        arguments: dict[str, Any] = {"input_ids": ids, "use_cache": cache is not None, "logits_to_keep": 1, **more}
-        two_parts = held is not None and self._reuse == _IN_TWO_PARTS
-        if two_parts and held is not None:
-            begin = len(held.tokens)
-            arguments["position_ids"] = torch.arange(begin, begin + width, device=ids.device).unsqueeze(0)
-        elif held is not None:
-            cache = held.filled(len(rows))
-            arguments["use_cache"] = True
-        if cache is not None:
-            arguments["cache"] = cache
-        self._visit = visit
-        try:
-            with torch.inference_mode(), behind(held if two_parts else None):
-                return self.model.module(**arguments)
-        except _Enough:
-            return None
-        finally:
-            self._visit = None
-
-    def _gathered(self, rows: Sequence[Sequence[int]], held: Held | None, ends: Sequence[int] | None = None) -> Any:
-        """Hidden states at the end of each prompt, or where it is said: shape (n_exits, n_rows, width)."""
-        places = torch.tensor(ends or [len(row) - 1 for row in rows], device=self.model.device)
-        at = torch.arange(len(rows), device=self.model.device)
-        kept: list[Any] = []
-
-        def keep(_exit: int, hidden: Any) -> None:
-            kept.append(hidden[at, places])
-            if len(kept) == self.n_exits:
-                raise _Enough
-
-        self._run(rows, held, keep)
-        return torch.stack(kept)
-
-    # --- scores
+        self._prefixes.clear()
 
     def scores(self, prompts: Sequence[Prompt], labels: Sequence[Sequence[int]]) -> NDArray[np.float32]:
         """Logits of the labels at the end of each prompt, at every exit: shape (n_prompts, n_exits, n_labels)."""
         for prompt in prompts:
-            self._require_length(len(prompt))
+            self._passes.require_length(len(prompt))
         reader = _Reader(self, labels)
         result = np.empty((len(prompts), self.n_exits, len(labels)), np.float32)
         for places, held in self._shares(prompts):
             rows = {place: prompts[place].query if held else prompts[place].tokens for place in places}
             for batch in _batches(rows, self._batch_tokens):
-                read = reader.read(self._gathered([rows[place] for place in batch], held))
+                read = reader.read(self._passes.gathered([rows[place] for place in batch], held))
                 result[batch] = read.swapaxes(0, 1)
         if not np.isfinite(result).all():
             raise ModelError(f"The model {self.file.name} failed: it gave logits that are no numbers.")
@@ -275,7 +133,7 @@ class ExitScorer:
         alone: list[int] = []
         for prefix, group in groupby(range(len(prompts)), key=lambda place: prompts[place].prefix):
             places = list(group)
-            held = self._hold(prefix) if len(places) > 1 or prefix in self._held else None
+            held = self._prefixes.hold(prefix) if len(places) > 1 or prefix in self._prefixes else None
             if held is None:
                 alone += places
             else:
@@ -287,9 +145,9 @@ class ExitScorer:
         self, prompt: Prompt, labels: Sequence[Sequence[int]], stop: Stop, *, first_exit: int
     ) -> tuple[int, NDArray[np.float32]]:
         """Run layer after layer until `stop` says so: the exit reached, and the logits there, shape (n_labels,)."""
-        self._require_length(len(prompt))
+        self._passes.require_length(len(prompt))
         reader = _Reader(self, labels)
-        held = self._hold(prompt.prefix) if prompt.prefix in self._held else None
+        held = self._prefixes.hold(prompt.prefix) if prompt.prefix in self._prefixes else None
         tokens = prompt.query if held else prompt.tokens
         found: list[tuple[int, NDArray[np.float32]]] = []
 
@@ -302,9 +160,9 @@ class ExitScorer:
                 raise ModelError(f"The model {self.file.name} failed: it gave logits that are no numbers.")
             if stop(place, logits) or last:
                 found.append((place, logits))
-                raise _Enough
+                raise Enough
 
-        self._run([tokens], held, look)
+        self._passes.run([tokens], held, look)
         return found[0]
 
     def attention(self, prompt: Prompt, spans: Sequence[tuple[int, int]]) -> NDArray[np.float32]:
@@ -313,20 +171,20 @@ class ExitScorer:
         All but the last token are computed as usual; only the last one is computed with attention spelled out, so
         that no square matrix of the prompt is kept.
         """
-        self._require_length(len(prompt))
+        self._passes.require_length(len(prompt))
         *before, last = prompt.tokens
         if not before:
             raise ModelError("Attention is read over two tokens at least.")
         cache = DynamicCache()
-        self._set_attention(self._stock)
+        self._passes.set_attention(self._passes.stock)
         try:
-            self._run([before], None, lambda _exit, _hidden: None, cache=cache)
-            self._set_attention("eager")
-            output = self._run([[last]], None, lambda _exit, _hidden: None, cache=cache, output_attentions=True)
-        except _CANNOT:
+            self._passes.run([before], None, lambda _exit, _hidden: None, cache=cache)
+            self._passes.set_attention("eager")
+            output = self._passes.run([[last]], None, lambda _exit, _hidden: None, cache=cache, output_attentions=True)
+        except CANNOT:
             output = None
         finally:
-            self._set_way(self._reuse)
+            self._passes.set_way(self._passes.way)
         weights = getattr(output, "attentions", None)
         if not weights or any(found is None or found.shape[-1] != len(prompt) for found in weights):
             raise ModelError(f"The model {self.file.name} does not tell where it attends.")
@@ -347,20 +205,13 @@ class ExitScorer:
             found: NDArray[np.float32] = self._parts.read(hidden, *self.rows_of(tokens)).cpu().numpy()
         return found
 
-    def _require_length(self, n_tokens: int) -> None:
-        most = int(getattr(self.model.config, "max_position_embeddings", 0) or 0)
-        if most and n_tokens > most:
-            raise ModelError(
-                f"A prompt of {n_tokens:,} tokens is longer than the {most:,} that {self.file.name} was trained to attend "
-                "to: use fewer or shorter demonstrations."
-            )
-
     def close(self) -> None:
         """Free the model. The object cannot be used afterwards."""
-        for handle in self._handles:
-            handle.remove()
-        self._handles = []
-        self._held.clear()
+        self._passes.close()
+        self._prefixes.clear()
+        self._free()
+
+    def _free(self) -> None:
         self._rows.clear()
         if self._loaded is not None:
             self._loaded.words.close()

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 Kind = Literal["Q4_0", "Q8_0", "BF16"]
 #: Key in a requantised file under which the SHA-256 of its original stands: provenance travels with the file.
 MADE_FROM_KEY = "auditor.made_from_sha256"
+#: Key in an exported file under which the SHA-256 of the model stands that it was trained from.
+TRAINED_FROM_KEY = "auditor.trained_from_sha256"
 #: Hash of the starter model's file, so that what was made from it is known as such.
 STARTER_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 
@@ -71,9 +73,17 @@ class ModelFile(BaseModel):
     licence: str = Field(default="", description="Licence as the file states it, else 'not stated'.")
 
     made_from: str = Field(default="", description="SHA-256 of the file it was requantised from; empty if it was not.")
+    trained_from: str = Field(
+        default="", description="SHA-256 of the model that the program trained it from; empty if it did not."
+    )
     requantised: Requantised | None = Field(default=None, description="What was measured when it was requantised.")
 
     @property
     def is_starter(self) -> bool:
         """Whether this is the model that ships for trying the program, or made from it: its scores are no evidence."""
-        return self.held == "starter" or self.made_from == STARTER_SHA256
+        return self.held == "starter" or STARTER_SHA256 in (self.made_from, self.trained_from)
+
+
+def origin(model: ModelFile) -> str:
+    """What stands in a file as the model it was trained from: the starter's hash for everything that was made from it."""
+    return STARTER_SHA256 if model.is_starter else model.sha256

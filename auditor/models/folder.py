@@ -13,7 +13,7 @@ from typing import Any
 
 from auditor.errors import ModelError, printable
 from auditor.files import sha256_of, sha256_of_json
-from auditor.models.file import ModelFile
+from auditor.models.file import TRAINED_FROM_KEY, ModelFile
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
@@ -95,7 +95,18 @@ def inspect_folder(path: Path, *, name: str | None = None, progress: Callable[[i
         vocabulary=number("vocab_size"),
         has_chat_template=(path / _TEMPLATE).is_file() or "chat_template" in tokenizer,
         licence="not stated",
+        trained_from=str(config.get(TRAINED_FROM_KEY.replace(".", "_"), ""))[:64],
     )
+
+
+def is_model_folder(path: Path) -> bool:
+    """Whether a path is a folder that looks like a model's; `inspect_folder` says whether it can be used."""
+    return (path / CONFIG).is_file()
+
+
+def has_weights(path: Path) -> bool:
+    """Whether a folder holds weights, be they in a format that can be used or a pickle."""
+    return (path / INDEX).is_file() or any(any(path.glob(pattern)) for pattern in ("*.safetensors", *_PICKLES))
 
 
 def files_of(path: Path) -> list[str]:
@@ -106,7 +117,7 @@ def files_of(path: Path) -> list[str]:
     ModelError
         If the folder is no model, or its weights are pickles.
     """
-    if not (path / CONFIG).is_file():
+    if not is_model_folder(path):
         raise ModelError(f"{path} is no folder of a model: it has no {CONFIG}.")
     if (path / INDEX).is_file():
         weights = _shards(path)

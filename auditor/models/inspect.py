@@ -19,7 +19,7 @@ from auditor.files import sha256_of
 from auditor.models.file import ModelFile
 from auditor.models.folder import CONFIG, inspect_folder
 
-CHILD_TIMEOUT_S = 60
+CHILD_TIMEOUT_S = 300
 CHILD_MEMORY_BYTES = 8 * 1024**3
 
 _MAGIC = b"GGUF"
@@ -176,7 +176,8 @@ def _read_in_child(path: Path) -> dict[str, Any]:
         done = subprocess.run(command, capture_output=True, timeout=CHILD_TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired:
         raise ModelError(
-            f"{path.name} could not be read within {CHILD_TIMEOUT_S} s: it is probably damaged. Fetch it again."
+            f"{path.name} could not be read within {CHILD_TIMEOUT_S} s: it is damaged, or this machine is "
+            "very busy. Try once more, then fetch it again."
         ) from None
     if done.returncode != 0:
         raise ModelError(f"{path.name} cannot be read as a GGUF file: the reader {_death(done)}. Fetch it again.")

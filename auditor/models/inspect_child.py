@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from auditor.models.file import MADE_FROM_KEY
+from auditor.models.file import MADE_FROM_KEY, TRAINED_FROM_KEY
 
 _TEXT_LIMIT = 200
 #: Types of which llama.cpp makes a second, rearranged copy for the processor's vector units.
@@ -84,6 +84,7 @@ def _metadata(path: Path) -> dict[str, Any]:
         "repacked_bytes": sum(int(tensor.n_bytes) for tensor in reader.tensors if _is_repacked(tensor)),
         "has_chat_template": reader.get_field("tokenizer.chat_template") is not None,
         "made_from": str(value(MADE_FROM_KEY, ""))[:64],
+        "trained_from": str(value(TRAINED_FROM_KEY, ""))[:64],
         "licence": str(value("general.license", "not stated"))[:_TEXT_LIMIT],
     }
 

@@ -7,9 +7,7 @@ split streams aborts the process. A segment begins with an emptied cache into wh
 numbers depend on nothing that was computed before. Settings are fixed for a run and recorded.
 """
 
-import ctypes
 import os
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, pairwise
 from types import TracebackType
@@ -20,11 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.errors import ModelError
-from auditor.models import vocabulary
+from auditor.models import native_log, vocabulary
 from auditor.models.batch_plan import MAX_LEAVES, TALKING_LEAVES, BatchPlan, candidates, cells
 from auditor.models.file import ModelFile
 from auditor.models.identity import require_gguf, require_there, require_unchanged
+from auditor.models.kept_prefixes import KeptPrefixes, Prefix
 from auditor.models.native_batch import Tokens, in_sequence, joined, native
+from auditor.models.native_state import restore, state_of
 from auditor.models.speech import Speaker
 from auditor.models.tree import Batch
 
@@ -32,15 +32,10 @@ _PREFIX, _FIRST_LEAF = 0, 1
 #: llama.cpp's own constant for "to the end".
 _END = -1
 _ALL_LAYERS = 999
-#: Decoded prefixes that are kept beside the cache: two whatever they take, more while they take no more than this.
-_FEWEST_KEPT, _KEPT_BYTES = 2, 256 * 1024**2
+#: Decoded prefixes that are kept beside the cache take no more than this, but for two of them.
+_KEPT_BYTES = 256 * 1024**2
 #: Scores of another version are not reused.
 ENGINE = f"llama-cpp-python {llama_cpp.__version__}"
-
-
-#: What llama.cpp said last. Its log is one for the whole process, and it keeps the callback without owning it.
-_SAID: deque[str] = deque(maxlen=2000)
-_ON_LOG = llama_cpp.llama_log_callback(lambda _level, text, _data: _SAID.append(text.decode(errors="replace").rstrip()))
 
 
 class LabelScorer:
@@ -78,9 +73,9 @@ class LabelScorer:
         self._model: Any = None
         self._context: Any = None
         self._devices: list[str] = []
-        self._prefix: tuple[int, ...] = ()
+        self._prefix: Prefix = ()
         self._prefix_state: Any = None
-        self._states: dict[tuple[int, ...], Any] = {}
+        self._states = KeptPrefixes[Any](len, _KEPT_BYTES)
         self.file = model
         self._n_ctx, self._talk = n_ctx, talk
         self.max_leaves = TALKING_LEAVES if talk else MAX_LEAVES
@@ -90,7 +85,7 @@ class LabelScorer:
         require_there(model)
         if check:
             require_unchanged(model)
-        llama_cpp.llama_log_set(_ON_LOG, ctypes.c_void_p(0))
+        native_log.listen()
         llama_cpp.llama_backend_init()
         try:
             self._load()
@@ -102,9 +97,11 @@ class LabelScorer:
     def _load(self) -> None:
         parameters = llama_cpp.llama_model_default_params()
         parameters.n_gpu_layers = _ALL_LAYERS if llama_cpp.llama_supports_gpu_offload() else 0
-        _SAID.clear()
+        native_log.SAID.clear()
         self._model = llama_cpp.llama_model_load_from_file(os.fsencode(self.file.path), parameters)
-        self._devices = [line.partition("using device")[2].strip() for line in _SAID if "using device" in line]
+        self._devices = [
+            line.partition("using device")[2].strip() for line in native_log.SAID if "using device" in line
+        ]
         if not self._model:
             raise self._failure("llama.cpp cannot load it")
         self._vocabulary = llama_cpp.llama_model_get_vocab(self._model)
@@ -137,7 +134,7 @@ class LabelScorer:
         self._memory = llama_cpp.llama_get_memory(self._context)
 
     def _failure(self, problem: str) -> ModelError:
-        said = next((line for line in reversed(_SAID) if line), "")
+        said = next((line for line in reversed(native_log.SAID) if line), "")
         return ModelError(f"The model {self.file.name} failed: {problem}" + (f" ({said[:300]})." if said else "."))
 
     @property
@@ -148,13 +145,13 @@ class LabelScorer:
     @property
     def processor(self) -> str:
         """What computes, whatever the plan."""
-        return "; ".join(dict.fromkeys(self._devices)) or _features()
+        return "; ".join(dict.fromkeys(self._devices)) or native_log.features()
 
     @property
     def device(self) -> str:
         """What computes, as llama.cpp reports it."""
         if self.on_gpu:
-            return f"{self.processor}, all layers offloaded; {_features()}"
+            return f"{self.processor}, all layers offloaded; {native_log.features()}"
         return f"CPU, {self.plan.n_threads} threads; {self.processor}"
 
     @property
@@ -207,19 +204,15 @@ class LabelScorer:
         if wanted == self._prefix:
             return
         self._forget_prefix()
-        state = self._states.pop(wanted, None) or self._decoded_prefix(wanted)
-        self._states[wanted] = state
-        while len(self._states) > _FEWEST_KEPT and sum(map(len, self._states.values())) > _KEPT_BYTES:
-            del self._states[next(iter(self._states))]
-        self._prefix, self._prefix_state = wanted, state
+        self._prefix_state = self._states.get(wanted, self._decoded_prefix)
+        self._prefix = wanted
 
-    def _decoded_prefix(self, prefix: tuple[int, ...]) -> Any:
+    def _decoded_prefix(self, prefix: Prefix) -> Any:
         """Everything that the context holds after a prefix, as bytes."""
         llama_cpp.llama_memory_clear(self._memory, True)
         self._decode(in_sequence(prefix, 0, _PREFIX, last_is_wanted=False))
-        size = llama_cpp.llama_state_seq_get_size(self._context, _PREFIX)
-        state = (ctypes.c_uint8 * size)()
-        if llama_cpp.llama_state_seq_get_data(self._context, state, size, _PREFIX) != size:
+        state = state_of(self._context, _PREFIX)
+        if state is None:
             raise self._failure("the state of its prefix cannot be kept")
         return state
 
@@ -249,8 +242,7 @@ class LabelScorer:
     def _begin_segment(self) -> None:
         """Empty the cache but for the prefix, always in the same cells."""
         llama_cpp.llama_memory_clear(self._memory, True)
-        state = self._prefix_state
-        if not llama_cpp.llama_state_seq_set_data(self._context, state, len(state), _PREFIX):
+        if not restore(self._context, _PREFIX, self._prefix_state):
             self.release()
             raise self._failure("the state of its prefix cannot be restored")
         for sequence in range(_FIRST_LEAF, self._carry + 1):
@@ -400,7 +392,3 @@ class LabelScorer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _features() -> str:
-    return str(llama_cpp.llama_print_system_info().decode()).strip().strip("|").strip()

@@ -14,9 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from auditor.errors import ModelError
 from auditor.files import read_json, write_json
-from auditor.models.batch_plan import physical_cores
 from auditor.models.file import ModelFile
 from auditor.models.library import home
+from auditor.processor import usable_cores
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 #: bfloat16 rounds the numbers that are read, so it must be worth it (ours).
@@ -65,7 +65,7 @@ def device_name(device: Any) -> str:
 
 def use_threads(threads: int | None) -> None:
     """Set the threads of the processor; its physical cores if not given."""
-    wanted = threads or physical_cores()
+    wanted = threads or usable_cores()
     if wanted != torch.get_num_threads():
         torch.set_num_threads(wanted)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import llama_cpp
 
 from auditor.errors import ModelError
-from auditor.models.batch_plan import physical_cores
 from auditor.models.file import MADE_FROM_KEY, Kind
+from auditor.processor import usable_cores
 
 _FILE_TYPES: dict[Kind, int] = {
     "Q4_0": llama_cpp.LLAMA_FTYPE_MOSTLY_Q4_0,
@@ -48,7 +48,7 @@ def requantise(source: Path, target: Path, kind: Kind, *, made_from: str) -> Non
     added[0].tag = llama_cpp.LLAMA_KV_OVERRIDE_TYPE_STR
     added[0].value.val_str = made_from.encode()
     settings = llama_cpp.llama_model_quantize_default_params()
-    settings.nthread = physical_cores()
+    settings.nthread = usable_cores()
     settings.ftype = _FILE_TYPES[kind]
     settings.allow_requantize = True
     settings.max_buf_size = _BUFFER_BYTES

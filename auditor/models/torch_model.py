@@ -115,11 +115,11 @@ def load(model: ModelFile, *, device: str = "auto", dtype: str = "auto", threads
             model,
             dtype_bytes=torch.finfo(DTYPES[precision.dtype]).bits // 8,
             n_tokens=batch_tokens(where),
-            free_bytes=_free_bytes(where),
+            free_bytes=free_bytes(where),
             place="on the graphics processor" if where.type == "cuda" else "in memory",
         )
     )
-    module = _module(model, where, DTYPES[precision.dtype])
+    module = module_of(model, where, DTYPES[precision.dtype])
     words = words_of(model, model.path)
     try:
         parts = take_apart(model, module, words.tokenize(PROBE, begin=True))
@@ -132,7 +132,8 @@ def load(model: ModelFile, *, device: str = "auto", dtype: str = "auto", threads
     return loaded
 
 
-def _free_bytes(device: Any) -> int:
+def free_bytes(device: Any) -> int:
+    """Memory that is free on a device."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     import psutil
@@ -140,8 +141,14 @@ def _free_bytes(device: Any) -> int:
     return int(psutil.virtual_memory().available)
 
 
-def _module(model: ModelFile, device: Any, dtype: Any) -> Any:
-    """The model of transformers, every weight of it from the folder."""
+def module_of(model: ModelFile, device: Any, dtype: Any) -> Any:
+    """The model of transformers, every weight of it from the folder.
+
+    Raises
+    ------
+    ModelError
+        If transformers cannot load it, or weights are missing, of another shape or without a place.
+    """
     import transformers
 
     transformers.logging.set_verbosity_error()
@@ -213,10 +220,10 @@ def variation(loaded: TorchModel, texts: Sequence[str] = _TEXTS) -> float:
     from auditor.models.llama import LabelScorer
 
     prompts = [loaded.words.tokenize(text, begin=True) for text in texts]
-    ours = [_probabilities(own_logits(loaded, prompt)) for prompt in prompts]
+    ours = [probabilities(own_logits(loaded, prompt)) for prompt in prompts]
     with LabelScorer(loaded.file, n_ctx=512, check=False) as scorer:
         every = range(scorer.n_tokens)
-        theirs = [_probabilities(scorer.prefill(prompt, every)) for prompt in prompts]
+        theirs = [probabilities(scorer.prefill(prompt, every)) for prompt in prompts]
     return max(float(np.abs(a[: len(b)] - b).sum()) / 2 for a, b in zip(ours, theirs, strict=True))
 
 
@@ -229,6 +236,7 @@ def own_logits(loaded: TorchModel, tokens: Sequence[int]) -> NDArray[np.float32]
     return found
 
 
-def _probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Softmax of logits of shape (n_tokens,)."""
     exact = np.exp(logits.astype(np.float64) - float(logits.max()))
     return np.asarray(exact / exact.sum())

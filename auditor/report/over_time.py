@@ -8,14 +8,37 @@ from auditor.runs.directory import RunDirectory
 
 def finished(case: Case, audit: str) -> list[FinishedRun]:
     """The sealed runs of an audit in a case, in order of time."""
-    found = []
-    for summary in reversed(case.runs()):
-        if summary.audit == audit and summary.sealed:
-            run = RunDirectory(summary.path)
-            found.append(
-                FinishedRun(summary.id, summary.created, run.findings(), run.table_files(), inputs=summary.inputs)
-            )
-    return found
+    return [
+        as_finished(RunDirectory(summary.path))
+        for summary in reversed(case.runs())
+        if summary.audit == audit and summary.sealed
+    ]
+
+
+def as_finished(run: RunDirectory) -> FinishedRun:
+    """A run with findings, as its audit sees it beside others.
+
+    Raises
+    ------
+    RunError
+        If it has none.
+    """
+    asked = run.spec()
+    inputs = {role: file.sha256 for role, file in asked.inputs.items()}
+    return FinishedRun(run.path.name, asked.created, run.findings(), run.table_files(), inputs=inputs)
+
+
+def n_on_same_input(case: Case, run: RunDirectory, role: str) -> int:
+    """How many finished runs of a run's audit were made on its file of a role, itself among them if it is finished.
+
+    Seeds and settings may differ, and with them which records of the file a run used for what.
+    """
+    asked = run.spec()
+    wanted = asked.inputs[role].sha256
+    return sum(
+        summary.audit == asked.audit and summary.sealed and summary.inputs.get(role) == wanted
+        for summary in case.runs()
+    )
 
 
 def over_time(case: Case, run: RunDirectory, theme: str) -> FollowedOverTime | None:

@@ -8,6 +8,11 @@ def utc_now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def minute(time: str) -> str:
+    """A recorded time for people, to the minute: 2026-11-26 16:31 UTC."""
+    return f"{time[:10]} {time[11:16]} UTC"
+
+
 def duration(seconds: float) -> str:
     """Seconds in words, rounded to what a person plans with."""
     if seconds < 90:

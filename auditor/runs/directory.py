@@ -1,7 +1,8 @@
 """A run directory: where its files lie, and how they are read by whoever comes later."""
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from auditor.runs.contract import RunSpec, RunState, Seal
 
 #: Last lines of events.jsonl that are searched for the newest progress and state.
 _TAIL_BYTES = 256 * 1024
+#: The kind of an event, which stands before whatever an audit writes.
+_KIND = re.compile(rb'"kind":"([a-z]+)"')
+_HEAD_BYTES = 120
 
 
 @dataclass(frozen=True)
@@ -200,6 +204,10 @@ class RunDirectory:
             lines = lines[1:]
         newest: dict[str, dict[str, Any]] = {}
         for line in reversed(lines):
+            # Cheap look before parsing: of each kind only the newest is wanted, and rows may be long.
+            named = _KIND.search(line, 0, _HEAD_BYTES)
+            if named is not None and named[1].decode() in newest:
+                continue
             try:
                 event = json.loads(line)
             except ValueError:
@@ -208,9 +216,15 @@ class RunDirectory:
                 newest.setdefault(event["kind"], event)
         return newest
 
-    def written_state(self) -> RunState:
-        """The last state that was written; `LocalExecutor.status` also looks whether the worker lives."""
-        state = self.last_events().get("state")
+    def written_state(self, last: Mapping[str, dict[str, Any]] | None = None) -> RunState:
+        """The last state that was written; `LocalExecutor.status` also looks whether the worker lives.
+
+        Parameters
+        ----------
+        last : mapping of str to dict, optional
+            What `last_events` found, where it was asked already.
+        """
+        state = (self.last_events() if last is None else last).get("state")
         if state is None:
             # A long run may have pushed its one "running" line out of the tail.
             return (

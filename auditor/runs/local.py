@@ -63,7 +63,7 @@ class LocalExecutor:
         starting = child is not None and code is None
         last = run.last_events()
         progress = last.get("progress", {})
-        state = run.written_state()
+        state = run.written_state(last)
         message = str(progress.get("message", "")) if state.is_live else str(last.get("state", {}).get("message", ""))
         if not alive and (state.is_live or state is RunState.CREATED):
             if starting:

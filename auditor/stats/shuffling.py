@@ -9,14 +9,21 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Labels = NDArray[np.integer[Any]]
-Keys = NDArray[np.unsignedinteger[Any]]
 
-#: Strata below this size are shuffled plainly: little would be left to draw independently.
+#: Strata below this size are shuffled plainly: that is faster there.
 _SMALL = 600
-#: Otherwise most places would stay open, and be shuffled plainly after all.
-_MOST_OPEN = 0.5
-#: Labels drawn together: few enough to stay in the cache of a core.
-_AT_ONCE = 1 << 17
+#: Share below which a label is rare.
+_RARE = 0.02
+#: Units that could be looked up in the time that short keys save, for every unit: measured.
+_SAVED_BY_SHORT_KEYS = 0.02
+#: Most units that may have to be looked up for one draw, as a share of all: shuffling plainly is faster beyond it.
+_MOST_LOOKED_UP = 0.25
+#: Least number of units that are looked up in one go, for every draw.
+_LEAST_TRIES = 8
+#: Bytes of keys drawn together: few enough to stay, with what is made from them, in the cache of a core.
+_KEYS_AT_ONCE = 1 << 19
+#: Marks that are counted side by side: enough to make one operation worth its call, and a multiple of 8.
+_WIDE = 2048
 #: Logarithm of the most arrangements that could be enumerated: some ten million, far above what anybody asks for.
 _ENUMERABLE = 16.0
 
@@ -24,11 +31,11 @@ _ENUMERABLE = 16.0
 class LabelShuffler:
     """Draws arrangements of labels, each equally likely, within strata.
 
-    Shuffling is what permutation tests spend their time on, so most labels are not shuffled at all: of a large stratum
-    each unit gets label g independently with a probability a little below the label's share, and the rest stays open; then
-    the labels that are still missing are shuffled into the open places. Units are treated alike throughout, so that all
-    arrangements of the given labels are equally likely, exactly. Should a label have been given out too often (a few in
-    a thousand draws), that draw is shuffled plainly instead; whether it is depends on counts only, never on places.
+    Shuffling is what permutation tests spend their time on, so most labels are not shuffled at all: in a large stratum each
+    unit gets label g independently, with a probability close to the label's share. Then units are looked up at random: one
+    whose label was given out too often gets one of the labels that are missing, themselves in random order, until every label
+    is there as often as it should be. Units are treated alike throughout, so that all arrangements of the given labels are
+    equally likely, exactly.
 
     Parameters
     ----------
@@ -67,11 +74,17 @@ class LabelShuffler:
         return round(math.exp(logarithm)) if logarithm < _ENUMERABLE else None
 
     def draw(self, generator: np.random.Generator, rows: int) -> Labels:
-        """Arrangements drawn independently of each other, shape (rows, n)."""
-        drawn: Labels = np.empty((rows, self.n), dtype=self.labels.dtype)
+        """Arrangements drawn independently of each other, shape (rows, n).
+
+        In memory the labels of one unit stand side by side, those of all arrangements: whoever looks at many of them unit by
+        unit finds them together in the transpose.
+        """
+        # Whole words of eight, so that labels can be counted many at a time.
+        columns = -(-rows // 8) * 8
+        drawn: Labels = np.empty((self.n, columns), dtype=self.labels.dtype)
         for pool in self._pools:
-            pool.draw(generator, drawn)
-        return drawn if self._in_order else self._back(drawn)
+            pool.draw(generator, drawn, rows)
+        return (drawn if self._in_order else self._back(drawn))[:, :rows].T
 
     def all(self, rows: int) -> Iterator[Labels]:
         """Every arrangement once, in blocks of at most `rows`."""
@@ -79,11 +92,12 @@ class LabelShuffler:
         every = itertools.product(*parts)
         while some := list(itertools.islice(every, rows)):
             block = np.array([list(itertools.chain(*one)) for one in some], dtype=self.labels.dtype)
-            yield self._back(block.reshape(len(some), self.n))
+            yield self._back(block.reshape(len(some), self.n).T).T
 
     def _back(self, drawn: Labels) -> Labels:
-        placed = np.empty_like(drawn)
-        placed[:, self._order] = drawn
+        """Rows of units (n, rows) in the order that was given."""
+        placed = np.empty(drawn.shape, drawn.dtype)
+        placed[self._order] = drawn
         return placed
 
 
@@ -93,67 +107,156 @@ class _Pool:
     def __init__(self, start: int, labels: Labels, *, few: bool) -> None:
         self.start, self.labels = start, np.sort(labels)
         self.counts = np.bincount(labels)
-        bounds = [_bounds(self.counts, kind) for kind in (np.uint8, np.uint16)]
-        # Short keys cost half, and leave more open: the better, the fewer labels there are.
-        short = self._open_share(bounds[0]) < 1.25 * self._open_share(bounds[1])
-        self._bounds = bounds[0] if short else bounds[1]
-        self._independently = few and labels.size >= _SMALL and self._open_share(self._bounds) < _MOST_OPEN
-
-    @staticmethod
-    def _open_share(bounds: Keys) -> float:
-        return 1 - float(bounds[-1]) / (int(np.iinfo(bounds.dtype).max) + 1)
+        short, long = (_bounds(self.counts, bits) for bits in (8, 16))
+        # Short keys cost less, and hit the shares less well.
+        saved = labels.size * _SAVED_BY_SHORT_KEYS
+        is_short = self._looked_up(short, 8) - self._looked_up(long, 16) < saved
+        looked_up = self._looked_up(*((short, 8) if is_short else (long, 16)))
+        # Where many labels are rare, those that are there too often are hard to find.
+        self._independently = few and labels.size >= _SMALL and looked_up < _MOST_LOOKED_UP * labels.size
+        self._bounds = short if is_short else long
+        self._kind: type[np.unsignedinteger[Any]] = np.uint8 if is_short else np.uint16
 
     @property
     def log_arrangements(self) -> float:
         """Logarithm of the multinomial coefficient."""
         return math.lgamma(self.labels.size + 1) - sum(math.lgamma(count + 1) for count in self.counts.tolist())
 
-    def draw(self, generator: np.random.Generator, drawn: Labels) -> None:
-        place = drawn[:, self.start : self.start + self.labels.size]
+    def draw(self, generator: np.random.Generator, drawn: Labels, rows: int) -> None:
+        """Fill the pool's units of `drawn`, (units, whole words of columns); the first `rows` columns count."""
+        place = drawn[self.start : self.start + self.labels.size]
         if self._independently:
-            at_once = max(1, _AT_ONCE // self.labels.size)
-            for first in range(0, len(place), at_once):
-                some = place[first : first + at_once]
-                some[...] = self._drawn(generator, len(some))
+            self._draw_independently(generator, place)
             return
-        place[:] = self.labels
+        shuffled = np.tile(self.labels, (rows, 1))
         if self.labels.size > 1:
-            generator.permuted(place, axis=1, out=place)
+            generator.permuted(shuffled, axis=1, out=shuffled)
+        place[:, :rows] = shuffled.T
 
-    def _drawn(self, generator: np.random.Generator, rows: int) -> NDArray[np.uint8]:
-        """Rows whose labels were given out independently as far as possible; several at once keep the calls few."""
-        n, kind = self.labels.size, self._bounds.dtype
-        n_words = -(-rows * n * kind.itemsize // 8)
-        keys = generator.bit_generator.random_raw(n_words).view(kind)[: rows * n].reshape(rows, n)
-        drawn = np.zeros((rows, n), np.uint8)
-        above = np.empty((rows, n), np.bool_)
-        given = np.empty((rows, self.counts.size + 1), np.intp)
-        given[:, 0] = n
+    def _draw_independently(self, generator: np.random.Generator, place: Labels) -> None:
+        """Give out labels independently, then correct how often each one is there."""
+        columns = place.shape[1]
+        reached = np.zeros((len(self.counts) + 1, columns), np.intp)
+        # Whole rows of words side by side, as far as possible.
+        at_once = max(_WIDE, _KEYS_AT_ONCE // (columns * np.dtype(self._kind).itemsize) // _WIDE * _WIDE)
+        for first in range(0, len(place), at_once):
+            reached += self._give_out(generator, place[first : first + at_once])
+        too_many = (reached[:-1] - reached[1:]).T - self.counts
+        missing = np.maximum(-too_many, 0)
+        rest = np.repeat(np.tile(np.arange(len(self.counts)), columns), missing.ravel())
+        ends = np.cumsum(missing.sum(axis=1))
+        starts = ends - missing.sum(axis=1)
+        if np.count_nonzero(self.counts) > 2:  # of two labels only one can be missing
+            for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+                generator.shuffle(rest[start:end])
+        while (too_many > 0).any():
+            self._correct(generator, place, too_many, rest, starts)
+
+    def _give_out(self, generator: np.random.Generator, place: Labels) -> NDArray[np.intp]:
+        """Draw keys, and with them labels; how many keys of every column reach the bound of each label."""
+        n_words = -(-place.size * np.dtype(self._kind).itemsize // 8)
+        keys = generator.bit_generator.random_raw(n_words).view(self._kind)[: place.size].reshape(place.shape)
+        reached = np.zeros((len(self.counts) + 1, place.shape[1]), np.intp)
+        reached[0] = len(place)
+        above = np.empty(place.shape, np.bool_)
+        place[...] = 0
         for label, bound in enumerate(self._bounds, start=1):
-            np.greater_equal(keys, bound, out=above)
-            given[:, label] = [np.count_nonzero(row) for row in above]
-            drawn += above.view(np.uint8)
-        missing = self.counts - (given[:, :-1] - given[:, 1:])
-        rest = []
-        for row, numbers in enumerate(missing):
-            if (numbers < 0).any():
-                drawn[row] = generator.permutation(self.labels)
-                above[row] = False
-                continue
-            rest.append(np.repeat(np.arange(numbers.size, dtype=np.uint8), numbers))
-            generator.shuffle(rest[-1])
-        if rest:
-            drawn.ravel()[np.flatnonzero(above)] = np.concatenate(rest)  # above the last bound: still open
-        return drawn
+            if bound > np.iinfo(self._kind).max:
+                break
+            np.greater_equal(keys, self._kind(bound), out=above)
+            reached[label] = _true_in_columns(above)
+            place += above.view(np.uint8)
+        return reached
+
+    def _correct(
+        self,
+        generator: np.random.Generator,
+        place: Labels,
+        too_many: NDArray[np.intp],
+        rest: NDArray[np.intp],
+        starts: NDArray[np.intp],
+    ) -> None:
+        """Look up units at random, and give those with a label that is there too often the next of the missing ones.
+
+        Parameters
+        ----------
+        place : ndarray of shape (units, columns)
+        too_many : ndarray of shape (columns, labels)
+            How often each label is there beyond what it should be; brought up to date.
+        rest : ndarray of shape (m,)
+            Missing labels, column by column, in random order.
+        starts : ndarray of shape (columns,)
+            Where the next one of each column lies; brought up to date.
+        """
+        n_units, n_columns = place.shape
+        n_labels = len(self.counts)
+        columns = np.flatnonzero((too_many > 0).any(axis=1))
+        wanted = np.maximum(too_many[columns], 0)
+        # As many as most columns should need; the others come again.
+        needed = (wanted * (n_units / np.maximum(self.counts, 1))).max(axis=1)
+        n_tries = int(1.5 * np.median(needed)) + _LEAST_TRIES
+        where = generator.integers(0, n_units, (n_tries, len(columns)))
+        where *= n_columns
+        where += columns
+        # Of every label in every column the first ones that were found, as many as are wanted.
+        kind = (np.arange(len(columns)) * n_labels).astype(np.min_scalar_type(wanted.size)) + place.reshape(-1)[where]
+        found = np.bincount(kind.ravel(), minlength=wanted.size)
+        taken = np.minimum(found, wanted.ravel())
+        order = np.argsort(kind.ravel(), kind="stable")
+        first = np.cumsum(found) - found
+        chosen = np.repeat(first - np.cumsum(taken) + taken, taken) + np.arange(taken.sum())
+        # A unit that was found twice changes its label once.
+        changed = np.sort(where.ravel()[order[chosen]])
+        changed = changed[np.diff(changed, prepend=-1) > 0]
+        column = changed % n_columns
+        by_column = np.argsort(column.astype(np.min_scalar_type(n_columns)), kind="stable")
+        changed, column = changed[by_column], column[by_column]
+        before = column * n_labels + place.reshape(-1)[changed]
+        too_many -= np.bincount(before, minlength=too_many.size).reshape(too_many.shape)
+        n_changed = np.bincount(column, minlength=n_columns)
+        place.reshape(-1)[changed] = rest[
+            np.repeat(starts - np.cumsum(n_changed) + n_changed, n_changed) + np.arange(len(changed))
+        ]
+        starts += n_changed
+
+    def _looked_up(self, bounds: NDArray[np.intp], bits: int) -> float:
+        """About how many units have to be looked up for one draw."""
+        share = self.counts / max(self.labels.size, 1)
+        expected = np.diff(bounds, prepend=0, append=1 << bits) / (1 << bits) * self.labels.size
+        too_many = expected - self.counts + np.sqrt(self.counts * (1 - share))
+        return float((np.maximum(too_many, 0) / np.maximum(share, 1 / max(self.labels.size, 1))).max(initial=0))
 
 
-def _bounds(counts: NDArray[np.intp], kind: type[np.unsignedinteger[Any]]) -> Keys:
-    """Up to which key, of those that `kind` can hold, each label is given out independently."""
-    n, n_keys = int(counts.sum()), int(np.iinfo(kind).max) + 1
-    share = counts / max(n, 1)
-    # Three standard deviations below: 0.13% of draws give out a label too often.
-    lower = np.maximum(counts - 3 * np.sqrt(counts * (1 - share)), 0) / max(n, 1)
-    bounds: Keys = np.minimum(np.cumsum(np.floor(lower * n_keys)), n_keys - 1).astype(kind)
+def _true_in_columns(marks: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """How many values of every column are true; there are whole words of eight columns.
+
+    Words of eight marks are added up as numbers: no byte overflows as long as there are fewer than 256 of them.
+    """
+    n, columns = marks.shape
+    # Rows are put side by side while they are short.
+    side_by_side = max(1, _WIDE // columns)
+    whole = n // side_by_side
+    words = marks[: whole * side_by_side].reshape(whole, -1).view(np.uint64)
+    total = np.zeros(side_by_side * columns, np.intp)
+    for first in range(0, whole, 255):
+        total += np.add.reduce(words[first : first + 255], axis=0).view(np.uint8)
+    found: NDArray[np.intp] = np.add.reduce(total.reshape(-1, columns), axis=0)
+    if whole * side_by_side < n:
+        found += marks[whole * side_by_side :].sum(axis=0)
+    return found
+
+
+def _bounds(counts: NDArray[np.intp], bits: int) -> NDArray[np.intp]:
+    """From which key on, of those that so many bits can hold, the labels 1, 2, ... are given out."""
+    n, n_keys = max(int(counts.sum()), 1), 1 << bits
+    share = counts / n
+    keys = share * n_keys
+    # A rare label is hard to find where it is there too often: it is given out three standard deviations too seldom.
+    rare = (share < _RARE) & (counts < counts.max())
+    seldom = np.floor(np.maximum(counts - 3 * np.sqrt(counts * (1 - share)), 0) / n * n_keys)
+    keys[rare] = seldom[rare]
+    keys[~rare] *= (n_keys - seldom[rare].sum()) / keys[~rare].sum()
+    bounds: NDArray[np.intp] = np.rint(np.cumsum(keys)).astype(np.intp)[:-1]
     return bounds
 
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from auditor.desktop.app import make_application, make_window
+from auditor.desktop.app import keep_what_started, make_application, make_window
 from auditor.desktop.lateness import LatenessProbe
 from auditor.desktop.window import Window
 from auditor.resources import resource
@@ -30,6 +30,7 @@ def opened() -> tuple[QApplication, Window]:
     application = make_application(["auditor"])
     window = make_window(home / "desktop.ini")
     window.show()
+    keep_what_started()
     window.session.open_case(home / "case", create=True)
     return application, window
 

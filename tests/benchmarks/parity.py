@@ -10,7 +10,8 @@ p-value, on the physical cores.
 The peer is scipy.stats.permutation_test on the same null with statistics in numpy and scipy alone, those of
 `tests.benchmarks.parity_peers`: vectorised, in batches; the fastest one counts. It runs at two smaller numbers
 of permutations, and the difference is scaled to 9,999: what it spends once (the factorial of the number of labels) does not
-count. `..._given_our_kernel` are ratios to scipy's shuffles with our own kernel as the statistic, `mode_a_vs_scipy_sparse` to
+count. scipy permutes in one thread, and its statistics have what threads numpy takes. `..._given_our_kernel` are ratios to
+scipy's shuffles with our own kernel as the statistic, which nobody has without us, `mode_a_vs_scipy_sparse` to
 the product of a sparse queries x items matrix with indicators of the labels, which is what one would write first.
 `shuffles` is Generator.permuted on the same labels, as bytes, by as many threads as ours: with plain shuffles no test
 could be faster. In mode A a tenth of them is measured and scaled.
@@ -30,7 +31,7 @@ from auditor.audits.parity.data import Attribute, Lists, Results, Scale, lists
 from auditor.audits.parity.permutation import _Groups
 from auditor.audits.parity.permutation_catalog import _Evaluation
 from auditor.audits.parity.statistics import STATISTICS
-from auditor.stats.permutation import physical_cores
+from auditor.processor import usable_cores
 from numpy.typing import NDArray
 from scipy import stats
 from tests.benchmarks import parity_peers
@@ -79,7 +80,7 @@ def shuffles(labels: NDArray[Any], n: int, rows: int) -> None:
         drawn = np.tile(labels.astype(np.uint8), (rows, 1))
         np.random.default_rng(seed).permuted(drawn, axis=1, out=drawn)
 
-    with ThreadPoolExecutor(physical_cores()) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         list(pool.map(block, range(-(-n // rows))))
 
 
@@ -147,7 +148,7 @@ class Round:
             "mode_a": {"items": 100_000 // scale, "slots": 250_000 // scale, "queries": 2_500 // scale},
             "scipy": "same null, statistics in numpy and scipy; the difference of two runs, scaled to all permutations",
             "scipy_permutations_and_batch": {name: [*peer.sizes, peer.batch] for name, peer in self._scipy().items()},
-            "threads": physical_cores(),
+            "threads": usable_cores(),
             "shuffles": "Generator.permuted on bytes, same threads; mode A: a tenth, scaled",
         }
         self.check()

@@ -19,10 +19,10 @@ from auditor.audits.rating.conversation import Conversation
 from auditor.audits.rating.judge import Judge, load_scorer
 from auditor.audits.rating.prompt import instructions_of, question_of
 from auditor.models import ModelFile
-from auditor.models.batch_plan import physical_cores
 from auditor.models.library import Library
 from auditor.models.measure import measured_plan
 from auditor.models.tree import unique_tokens
+from auditor.processor import usable_cores
 
 N_CTX = 2048
 PREFILL = 512
@@ -91,8 +91,8 @@ def loop(model: ModelFile, found: Sequence[Conversation], *, axis_last: bool) ->
     llama = Llama(
         str(model.path),
         n_ctx=N_CTX,
-        n_threads=physical_cores(),
-        n_threads_batch=physical_cores(),
+        n_threads=usable_cores(),
+        n_threads_batch=usable_cores(),
         flash_attn=axis_last,
         n_gpu_layers=-1,
         verbose=False,
@@ -115,7 +115,7 @@ def server(model: ModelFile, found: Sequence[Conversation], *, slots: int) -> di
     parameters.model.path = str(model.path)
     parameters.n_ctx = N_CTX * slots
     parameters.n_parallel = slots
-    parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = physical_cores()
+    parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = usable_cores()
     parameters.flash_attn_type = xlc.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_ENABLED
     parameters.cache_prompt = True
     parameters.verbosity = -1

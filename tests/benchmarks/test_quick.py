@@ -10,7 +10,19 @@ import pytest
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", ["inputs", "startup", "lateness", "memory", "drift", "parity", "parity_inputs", "parity_window", "guard"]
+    "name",
+    [
+        "inputs",
+        "startup",
+        "lateness",
+        "memory",
+        "drift",
+        "parity",
+        "parity_inputs",
+        "parity_window",
+        "guard",
+        "unlearning",
+    ],
 )
 def test_quick_round(name: str) -> None:
     command = [sys.executable, "-m", f"tests.benchmarks.{name}", "--quick"]

@@ -1,9 +1,13 @@
+import hashlib
+import os
+import sqlite3
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
-from auditor.case import Case, CaseLocked, verify
+from auditor.case import Case, CaseLocked, store, verify
 from auditor.errors import CaseError, InputError
 from tests.conftest import SAMPLE
 
@@ -22,6 +26,123 @@ def test_what_was_said_is_there_at_the_next_opening_and_verifies(tmp_path: Path)
         assert [record.body["text"] for record in case.records("note")] == ["look at row 3"]
         assert [record.body["score"] for record in case.records("human rating", run)] == [4]
         assert [summary.id for summary in case.runs()] == [run]
+    assert verify(tmp_path / "case").ok
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a file that takes as long as one likes is a POSIX pipe")
+def test_nobody_waits_while_a_large_input_is_copied(tmp_path: Path) -> None:
+    """The window reads a case all the time, and what a person says is kept at once."""
+    slow = tmp_path / "slow.jsonl"
+    os.mkfifo(slow)
+    with Case.create(tmp_path / "case") as case:
+        first = new_run(case)
+        made: list[str] = []
+        asking = threading.Thread(
+            target=lambda: made.append(case.new_run("rating", {}, {"conversations": slow}, {}, seed=0).path.name)
+        )
+        asking.start()
+        with slow.open("wb") as writer:  # from here on it is being copied
+            assert [run.id for run in case.runs()] == [first]
+            case.add_note("meanwhile", author="Ada", run=first)
+            assert len(case.records("note")) == 1
+            assert not made
+            writer.write(SAMPLE.read_bytes())
+        asking.join(30)
+        assert [run.id for run in case.runs()] == [*made, first]
+    assert verify(tmp_path / "case").ok
+    assert not (tmp_path / "case" / "case.sqlite-wal").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a file that takes as long as one likes is a POSIX pipe")
+def test_bytes_that_were_erased_while_a_run_was_made_do_not_come_back(tmp_path: Path) -> None:
+    slow, more = tmp_path / "slow.jsonl", tmp_path / "more.jsonl"
+    os.mkfifo(slow)
+    more.write_text("{}\n")
+    problems: list[Exception] = []
+    with Case.create(tmp_path / "case") as case:
+        given = {"conversations": more, "others": slow}
+
+        def ask() -> None:
+            try:
+                case.new_run("rating", {}, given, {}, seed=0)
+            except CaseError as error:
+                problems.append(error)
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        with slow.open("wb") as writer:  # the first input is there; the second is being copied
+            sha256 = hashlib.sha256(more.read_bytes()).hexdigest()
+            kept = tmp_path / "case" / "inputs" / sha256
+            case.erase_input(sha256, reason="asked by the person", by="Ada")
+            kept.write_bytes(
+                more.read_bytes()
+            )  # as a copy that was looked for before the erasure, and moved in after it
+            writer.write(SAMPLE.read_bytes())
+        asking.join(30)
+        assert "more.jsonl was erased" in str(problems[0])
+        assert case.runs() == []
+        assert not kept.exists()
+        kept.write_bytes(more.read_bytes())  # killed before that was found out
+    with Case.open(tmp_path / "case"):
+        assert not kept.exists()
+    assert verify(tmp_path / "case").ok
+
+
+def test_a_reader_of_a_case_that_is_being_closed_is_told_so(tmp_path: Path) -> None:
+    case = Case.create(tmp_path / "case")
+    run = new_run(case)
+    case.add_note("here", author="Ada", run=run)
+    began = threading.Event()
+    problems: list[Exception] = []
+
+    def read() -> None:
+        try:
+            while case.records("note"):
+                began.set()
+        except (CaseError, sqlite3.Error) as error:
+            problems.append(error)
+
+    reading = threading.Thread(target=read)
+    reading.start()
+    assert began.wait(30)
+    case.close()
+    reading.join(30)
+    assert [type(problem) for problem in problems] == [CaseError]
+    assert "cannot be read" in str(problems[0])
+
+
+def test_on_a_network_share_a_case_is_written_and_read_by_turns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without shared memory there is a rollback journal, where whoever reads keeps others from committing."""
+    monkeypatch.setattr(store, "_is_network", lambda _file: True)
+    with Case.create(tmp_path / "case") as case:
+        run = new_run(case)
+        seen: list[int] = []
+        done = threading.Event()
+
+        def read() -> None:
+            while not done.is_set():
+                seen.append(len(case.records("note")))
+
+        reading = threading.Thread(target=read)
+        reading.start()
+        for number in range(50):
+            case.add_note(f"note {number}", author="Ada", run=run)
+        done.set()
+        reading.join(30)
+        assert seen == sorted(seen)
+        # Another process reads for longer than a commit waits: that is said, and the case goes on afterwards.
+        other = sqlite3.connect(tmp_path / "case" / "case.sqlite", isolation_level=None)
+        other.execute("BEGIN")
+        other.execute("SELECT count(*) FROM records").fetchall()
+        with pytest.raises(CaseError, match="cannot be written: database is locked"):
+            case.add_note("not kept", author="Ada", run=run)
+        other.execute("COMMIT")
+        other.close()
+        case.add_note("kept", author="Ada", run=run)
+        assert [record.body["text"] for record in case.records("note")][49:] == ["note 49", "kept"]
+    assert not (tmp_path / "case" / "case.sqlite-wal").exists()
     assert verify(tmp_path / "case").ok
 
 
@@ -139,14 +260,15 @@ def test_a_folder_with_other_things_is_no_place_for_a_case(tmp_path: Path) -> No
 
 
 def test_a_case_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
-    import sqlite3
-
     Case.create(tmp_path / "case").close()
     database = sqlite3.connect(tmp_path / "case" / "case.sqlite")
     database.execute("PRAGMA user_version = 99")
     database.close()
-    with pytest.raises(CaseError, match="newer version"):
+    with pytest.raises(CaseError, match="newer version") as refused:
         Case.open(tmp_path / "case")
+    # Whoever keeps the refusal does not keep the file open.
+    assert refused.value.__traceback__ is not None
+    assert [file.name for file in (tmp_path / "case").glob("case.sqlite*")] == ["case.sqlite"]
 
 
 def test_a_crash_while_a_run_is_made_leaves_a_whole_run_or_none(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from auditor.desktop.panels.picture_column import PictureColumn
 from auditor.desktop.window import Window
 from PySide6.QtWidgets import QApplication
 
@@ -22,7 +23,9 @@ def settle(application: QApplication, window: Window) -> None:
     """Let questions be answered and everything be painted."""
     wait(application, lambda: False, 0.4)
     wait(application, lambda: window.session.asker.is_idle and window.session.background.is_idle, 60)
-    wait(application, lambda: False, 0.3)
+    # Pictures come one by one, and push aside what is there until the last one is.
+    wait(application, lambda: all(column.is_whole for column in window.findChildren(PictureColumn)), 60)
+    wait(application, lambda: False, 0.5)
 
 
 def shoot(application: QApplication, window: Window, folder: Path, name: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from auditor.case import Case
+from auditor.desktop.panels.compared_rating import ComparedRating, JudgeCard
 from auditor.desktop.widgets.pane import ScrollPane
 from auditor.desktop.window import Window
 from auditor.models import ModelFile
@@ -123,7 +124,7 @@ def test_two_runs_stand_side_by_side(window: Window, qtbot: QtBot, compared: tup
     tables = panel.results.figures
     assert [table.accessibleName() for table in tables] == ["Scores of both judges", "Both judges against people"]
     assert [tables[0].item(row, 0).text() for row in range(2)] == ["Naturalness", "On topic"]
-    assert len(panel.results.pictures.cards) == 2
+    qtbot.waitUntil(lambda: len(panel.results.pictures.cards) == 2)
     window.resize(1024, 700)
     panes = [pane for pane in panel.findChildren(ScrollPane) if pane.isVisible()]
     assert len(panes) == 2
@@ -172,6 +173,7 @@ def test_a_row_shows_the_conversation_both_scores_and_what_was_said(
     open_panel(window, qtbot, case, 3)
     compare(window, qtbot, first, second)
     detail = window.compare.detail
+    assert isinstance(detail, ComparedRating)
     window.compare.results.tabs.setCurrentIndex(1)
     window.compare.results.table.view.selectRow(0)
     qtbot.waitUntil(detail.parts.isVisible, timeout=20_000)
@@ -179,14 +181,17 @@ def test_a_row_shows_the_conversation_both_scores_and_what_was_said(
     assert detail.heading.text() == "basil-full (row 1), naturalness"
     assert "basil" in detail.turns.toPlainText()
     assert detail.people.text() == f"People: Ada {a['mode']} (as I see it)"
-    assert [judge.heading.text() for judge in detail.judges] == ["A  starter", "B  starter"]
-    for judge, rating in zip(detail.judges, (a, b), strict=True):
-        assert f"Expected {rating['expected']:.3f}" in judge.numbers.text()
-        assert all(f"{score}: {rating[f'p{score}']:.1%}" in judge.bars.accessibleName() for score in range(1, 6))
-    assert detail.judges[0].explanation.text() == "A's words, not a proved reason: It reads <b>well</b>."
-    assert not detail.judges[1].explanation.isVisible()
+    assert [card.heading.text() for card in detail.cards] == ["A  starter", "B  starter"]
+    first_card, second_card = detail.cards
+    assert isinstance(first_card, JudgeCard)
+    assert isinstance(second_card, JudgeCard)
+    for card, rating in ((first_card, a), (second_card, b)):
+        assert f"Expected {rating['expected']:.3f}" in card.numbers.text()
+        assert all(f"{score}: {rating[f'p{score}']:.1%}" in card.bars.accessibleName() for score in range(1, 6))
+    assert first_card.explanation.text() == "A's words, not a proved reason: It reads <b>well</b>."
+    assert not second_card.explanation.isVisible()
     side = "higher" if b["expected"] > a["expected"] else "lower"
-    assert f"{abs(b['expected'] - a['expected']):.3f} {side} than A" in detail.judges[1].difference.text()
+    assert f"{abs(b['expected'] - a['expected']):.3f} {side} than A" in second_card.difference.text()
 
 
 def test_of_three_runs_each_stands_beside_the_first(
@@ -205,7 +210,7 @@ def test_of_three_runs_each_stands_beside_the_first(
     assert set(shown(window, "difference")) == {0.0}
     window.compare.results.table.view.selectRow(0)
     qtbot.waitUntil(window.compare.detail.parts.isVisible, timeout=20_000)
-    assert window.compare.detail.judges[1].difference.text() == "As A; the same most probable score"
+    assert window.compare.detail.cards[1].difference.text() == "As A; the same most probable score"
 
 
 def test_a_picture_of_the_comparison_is_saved(
@@ -243,9 +248,11 @@ def test_another_case_clears_the_panel(
     open_panel(window, qtbot, case, 3)
     compare(window, qtbot, first, second)
     window.session.open_case(tmp_path / "empty", create=True)
-    qtbot.waitUntil(lambda: "Two finished rating runs are needed" in window.compare.choice.words.text(), timeout=20_000)
+    qtbot.waitUntil(
+        lambda: "Two finished runs of one audit are needed" in window.compare.choice.words.text(), timeout=20_000
+    )
     assert window.compare.choice.offered == []
-    assert window.compare.results.verdict.text().startswith("Tick two or more finished rating runs")
+    assert window.compare.results.verdict.text().startswith("Tick two or more finished runs of one audit")
     assert window.compare.results.table.model.all_rows == 0
     assert not window.compare.detail.parts.isVisible()
     qtbot.waitUntil(lambda: window.session.asker.is_idle, timeout=20_000)

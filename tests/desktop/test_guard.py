@@ -233,6 +233,29 @@ def test_that_nothing_could_be_certified_is_said_before_running_and_is_no_refusa
     settle(case_window, qtbot)
 
 
+def test_a_folder_of_a_model_that_is_dropped_goes_to_the_library_and_can_be_chosen(
+    case_window: Window, qtbot: QtBot, small_model: Path, tmp_path: Path
+) -> None:
+    """Whatever panel is in view, even one that takes folders of images."""
+    window = case_window
+    window.go_to(window.parity)
+    window.take_dropped(small_model)
+    assert window.stack.currentWidget() is window.models
+    qtbot.waitUntil(lambda: "was added" in window.models.outcome.text(), timeout=_PATIENCE_MS)
+    assert "small was added: SHA-256 " in window.models.outcome.text()
+    window.go_to(window.guard)
+    box = window.guard.setup.models.box
+    qtbot.waitUntil(lambda: box.findData("small") >= 0, timeout=_PATIENCE_MS)
+    # Weights that are a pickle are refused where the folder was dropped.
+    pickled = tmp_path / "pickled"
+    pickled.mkdir()
+    (pickled / "config.json").write_text('{"model_type": "llama"}', encoding="utf-8")
+    (pickled / "pytorch_model.bin").write_bytes(b"\x80\x04.")
+    window.take_dropped(pickled)
+    qtbot.waitUntil(lambda: "pickle" in window.models.outcome.text(), timeout=_PATIENCE_MS)
+    settle(window, qtbot)
+
+
 def test_files_with_problems_name_each_and_cannot_be_run(case_window: Window, qtbot: QtBot, tmp_path: Path) -> None:
     window = case_window
     ask(window, qtbot)

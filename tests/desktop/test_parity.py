@@ -237,6 +237,7 @@ def test_a_dropped_folder_is_a_case_or_images(case_window: Window, qtbot: QtBot,
     window.go_to(window.parity)
     images = tmp_path / "images"
     images.mkdir()
+    (images / "config.json").write_text("{}", encoding="utf-8")  # of whatever made them; there are no weights beside it
     window.take_dropped(images)
     assert window.parity.setup.files.image_folder == images
     assert window.parity.setup.settings()["image_folder"] == str(images)

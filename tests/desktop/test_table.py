@@ -7,7 +7,8 @@ import pytest
 from auditor.desktop.lateness import LatenessProbe
 from auditor.desktop.widgets.columns import Numbers, Texts, arrange
 from auditor.desktop.widgets.table import Table
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QRect, Qt
+from PySide6.QtGui import QFont, QFontMetrics, QImage
 from pytestqt.qtbot import QtBot
 
 
@@ -57,6 +58,19 @@ def test_filters(wanted: str, holds) -> None:  # type: ignore[no-untyped-def]  #
     assert found == [row for row in range(3000) if holds(numbers.values[row], texts.text(row))]
 
 
+def test_a_number_copied_from_a_cell_filters_as_it_reads() -> None:
+    """Cells show a real minus; typed with a hyphen it is the same number."""
+    numbers = Numbers("difference", "A less B", "", array("d", [-0.5, -0.31, 0.0, 0.31]), decimals=2)
+    assert numbers.text(1) == "−0.31"
+    for wanted in ("difference < −0.31", "difference < -0.31"):
+        assert list(arrange([numbers], 4, None, False, wanted) or ()) == [0]
+    assert list(arrange([numbers], 4, None, False, "difference >= −0.31") or ()) == [1, 2, 3]
+    dashed = Texts("t", "T", "")
+    for cell in ("5 − 3", "5 - 3"):
+        dashed.append(cell)
+    assert list(arrange([dashed], 2, None, False, "5 − 3") or ()) == [0]
+
+
 def test_letters_outside_ascii_are_found_as_typed() -> None:
     texts = Texts("t", "T", "")
     for cell in ("École", "ecole", "日本 AUDIT"):
@@ -70,6 +84,32 @@ def test_a_needle_does_not_match_across_two_cells() -> None:
     for text in ("ab", "cd", "bc"):
         texts.append(text)
     assert texts.rows_with("bc", 3) == [2]
+
+
+@pytest.mark.parametrize("order", [Qt.SortOrder.AscendingOrder, Qt.SortOrder.DescendingOrder])
+def test_the_sorting_arrow_stands_beside_the_title_of_numbers(qtbot: QtBot, order: Qt.SortOrder) -> None:
+    table = Table("Test")
+    qtbot.addWidget(table)
+    table.resize(600, 300)
+    table.show()
+    table.set_columns(columns(50))
+    header = table.view.horizontalHeader()
+    bold = QFont(header.font())
+    bold.setWeight(QFont.Weight.DemiBold)
+    words = QFontMetrics(bold).horizontalAdvance("Expected") + 8
+
+    def shown() -> tuple[QImage, QImage]:
+        x, width = header.sectionViewportPosition(0), header.sectionSize(0)
+        image = header.viewport().grab(QRect(x, 0, width, header.height())).toImage()
+        return image.copy(0, 0, width - words, image.height()), image.copy(width - words, 0, words, image.height())
+
+    room, title = shown()
+    with qtbot.waitSignal(table.model.arranged):
+        table.view.sortByColumn(0, order)
+    sorted_room, sorted_title = shown()
+    assert sorted_title == title
+    assert sorted_room != room
+    table.finish()
 
 
 @pytest.mark.slow

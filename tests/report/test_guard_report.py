@@ -74,6 +74,7 @@ def test_headline_tables_pictures_and_prompt_are_in_the_report(tmp_path: Path) -
         assert words in seen.text, words
     grids = {block.caption: block for section in found.sections for block in section.blocks if isinstance(block, Grid)}
     assert {COLUMNS[name][0] for name in ("conditions", "timing", "flipped")} <= set(grids)
+    assert "Corrupted" in grids[COLUMNS["conditions"][0]].headers
     # A long table that stands worst first prints its leading rows and is named beside the report; others are only named.
     leading = grids["Influence of the demonstrations: the first 15 of 50"]
     assert len(leading.rows) == 15

@@ -5,7 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
+from auditor.case import Case, verify
 
 
 @pytest.mark.slow
@@ -22,7 +24,27 @@ def test_the_demo_passes_without_any_network_interface(tmp_path: Path) -> None:
     assert "parity within the margin" in done.stdout
     assert "disparity detected" in done.stdout
     reports = list((tmp_path / "demo").glob("reports/*/report.html"))
-    assert len(reports) == 4
+    assert len(reports) == 5
     for report in reports:
         assert f"Report: {report}" in done.stdout
         assert report.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
+    _check_what_was_unlearnt(tmp_path / "demo")
+
+
+def _check_what_was_unlearnt(path: Path) -> None:
+    """The starter model has learnt the sample's facts, and forgotten a part of them."""
+    with Case.open(path, write=False) as opened:
+        forgot, learnt = (opened.run(run.id) for run in opened.runs() if run.audit == "unlearning")
+        findings = forgot.findings()
+        assert learnt.findings()["state"] == "learnt"
+        exports = pq.read_table(forgot.table_files()["exports"])
+    head = findings["headline"]
+    assert head["forget_probability_before"] > 0.8
+    assert head["forget_probability_after"] < 0.05
+    assert head["retain_probability_after"] > 0.95 * head["retain_probability_before"]
+    assert head["retain_loss_after"] <= head["epsilon"]
+    assert head["artefacts"] == ["artefacts/model", "artefacts/model.gguf"]
+    assert findings["is_starter"]
+    assert "not evidence" in findings["verdict"]["sentence"]
+    assert exports["rms_difference"].to_pylist()[1] < 0.05
+    assert verify(path).ok

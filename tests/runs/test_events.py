@@ -29,6 +29,18 @@ def test_rows_of_a_table_are_not_mistaken_by_their_text(tmp_path: Path) -> None:
         assert list(log.rows("t")) == []
 
 
+def test_the_newest_of_each_kind_is_found_behind_long_rows(tmp_path: Path) -> None:
+    """Also where the text of a row looks like an event of another kind."""
+    with EventLog(tmp_path / "events.jsonl") as log:
+        log.append("state", state="running", message='"kind":"progress"')
+        for done in range(3):
+            log.append("progress", done=done, total=3, message="Shuffling")
+            log.append("row", table="stages", row={"null": ["x" * 9_000] * 4, "text": '{"kind":"state"}', "done": done})
+    last = RunDirectory(tmp_path).last_events()
+    assert {kind: event["n"] for kind, event in last.items()} == {"state": 0, "progress": 5, "row": 6}
+    assert last["progress"]["done"] == 2
+
+
 def test_numbers_that_are_none_are_refused_and_leave_nothing(tmp_path: Path) -> None:
     with EventLog(tmp_path / "events.jsonl") as log:
         with pytest.raises(ValueError, match="JSON"):

@@ -1,4 +1,5 @@
 import itertools
+import tracemalloc
 from collections import Counter
 from typing import Any
 
@@ -37,7 +38,7 @@ def test_every_draw_holds_the_same_labels_in_every_stratum(n: int, n_labels: int
     assert len(set(_rows(drawn))) == 40
 
 
-@pytest.mark.parametrize("shares", [(0.5, 0.5), (0.9, 0.1), (0.2, 0.3, 0.5), (0.001, 0.999)])
+@pytest.mark.parametrize("shares", [(0.5, 0.5), (0.9, 0.1), (0.2, 0.3, 0.5), (0.001, 0.999), (0.01, 0.5, 0.015, 0.475)])
 def test_fast_draws_are_as_uniform_as_plain_shuffles(shares: tuple[float, ...]) -> None:
     """Single places, pairs of places, and the sum over a half: all as under uniform arrangements.
 
@@ -64,7 +65,7 @@ def test_fast_draws_are_as_uniform_as_plain_shuffles(shares: tuple[float, ...]) 
 
 @pytest.mark.parametrize("n_labels", [2, 10])
 def test_fast_draws_of_many_units_are_as_uniform(n_labels: int) -> None:
-    """Short keys for two labels, long ones for ten. Bound: exceeded in 1 of 10,000 tries."""
+    """Two labels and ten. Bound: exceeded in 1 of 10,000 tries."""
     n, rows = 20_000, 1_000
     drawn = LabelShuffler(np.arange(n) * n_labels // n).draw(np.random.default_rng(6), rows)
     by_place = np.stack([(drawn == label).sum(axis=0) for label in range(n_labels)])
@@ -77,11 +78,26 @@ def test_fast_draws_of_many_units_are_as_uniform(n_labels: int) -> None:
     assert abs(same - chance) < 4 * np.sqrt(chance * (1 - chance) / (rows * (n - 1)))
 
 
-def test_draws_that_gave_out_a_label_too_often_are_shuffled_plainly() -> None:
-    """Ten labels, thousands of draws: some fail the first way, and all hold what they should."""
-    labels = np.arange(1000) % 10
+@pytest.mark.parametrize("counts", [[100] * 10, [980, 5, 15], [1, 999], [0, 600, 0, 400], [700, 300, 10, 0, 3]])
+def test_labels_that_were_given_out_too_often_are_corrected(counts: list[int]) -> None:
+    """Thousands of draws: most miss the numbers at first, and all hold what they should."""
+    labels = np.repeat(np.arange(len(counts)), counts)
     drawn = LabelShuffler(labels).draw(np.random.default_rng(0), 3000)
-    assert all((np.bincount(row) == 100).all() for row in drawn)
+    assert all((np.bincount(row, minlength=len(counts)) == counts).all() for row in drawn)
+
+
+def test_many_rare_labels_take_no_more_memory_than_a_plain_shuffle() -> None:
+    """Whole degrees of many items: hardly a label is common."""
+    labels = np.clip(np.round(np.random.default_rng(0).normal(80, 25, 5000)), 0, 159).astype(int)
+    shuffler = LabelShuffler(labels)
+    tracemalloc.start()
+    try:
+        drawn = shuffler.draw(np.random.default_rng(1), 64)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (np.sort(drawn, axis=1) == np.sort(labels)).all()
+    assert peak < 8 * drawn.size
 
 
 def test_small_strata_give_every_arrangement_equally_often() -> None:

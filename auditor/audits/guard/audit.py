@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from auditor.audits import Context, InputFile
 from auditor.audits.findings import Caution, Provenance, TableInfo
@@ -108,7 +109,12 @@ class _Conclusion:
         asked, spec, given = self.asked, self.asked.spec, self.asked.given
         info = certificate_info(asked, self.certificate)
         conditions = stress.condition_rows(
-            asked.answers, self._measured(test=True), self.certificate.index, self._mixtures(), short=asked.short
+            asked.answers,
+            self._measured(test=True),
+            self.certificate.index,
+            self._mixtures(),
+            self._n_corrupted(),
+            short=asked.short,
         )
         about = self._quoted(conditions)
         rows, splits_info = self._splits()
@@ -171,6 +177,18 @@ class _Conclusion:
         places = pools.test if test else pools.calibration
         certifier = self.asked.certifier
         return Measured(places, certifier.unit, CONFIDENCE, self.context.seed, certifier.largest)
+
+    def _n_corrupted(self) -> Mapping[str, NDArray[np.float64]]:
+        """Corrupted demonstrations in the prompt of every test query, by condition; 0 for the other queries."""
+        asked, prompts = self.asked, self.asked.prompts
+        ids, test = [query.id for query in asked.given.queries], asked.pools.test
+        found = {condition: np.zeros(len(ids)) for condition in asked.answers.by_condition}
+        for condition, counts in found.items():
+            if prompts.draw.is_fixed:
+                counts[test] = prompts.n_corrupted(condition, ids[0])
+            else:
+                counts[test] = [prompts.n_corrupted(condition, ids[place]) for place in test.tolist()]
+        return found
 
     def _mixtures(self) -> Mapping[str, tuple[float, Shares]]:
         """The mixture of the certificate, and the further ones."""

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from auditor.audits.findings import Caution, Column
 from auditor.audits.guard.compare_queries import Tested, both, common_conditions, read_tested
+from auditor.audits.guard.findings import CertificateInfo
 from auditor.audits.guard.words import condition_words, listed, points
 from auditor.errors import InputError
 from auditor.models.starter import STARTER_WARNING
@@ -50,8 +51,9 @@ COLUMNS = (
     Column(name="b", title="B", description="Name of the run it stands beside."),
     Column(name="query_id", title="Query", description="Id in the file, or row-<n>."),
     Column(
-        name="row", title="Row in A", description="Row in the queries of A; in a table with a header that is row 1."
+        name="row_a", title="Row in A", description="Row in the queries of A; in a table with a header that is row 1."
     ),
+    Column(name="row_b", title="Row in B", description="The same in the queries of B."),
     Column(name="condition", title="Condition", description="How the prompt was made."),
     Column(name="label", title="Label", description="The right label."),
     Column(name="zero_shot_a", title="Zero-shot, A", description="Label of A without demonstrations."),
@@ -60,6 +62,7 @@ COLUMNS = (
     Column(name="unguarded_b", title="Unguarded, B", description="Label of B with demonstrations, without the guard."),
     Column(name="guarded_a", title="Guarded, A", description="Label that A's guard gives."),
     Column(name="guarded_b", title="Guarded, B", description="Label that B's guard gives."),
+    Column(name="differs", title="Differ", description="Whether the labels that the two guards give differ."),
     Column(name="right", title="Right", description="Whose guarded label is right."),
 )
 
@@ -97,6 +100,11 @@ class Estimate(_Frozen):
     low: float | None
     high: float | None
 
+    @property
+    def is_clear(self) -> bool:
+        """Whether the interval leaves out 0."""
+        return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
+
 
 class Measured(_Frozen):
     """One figure of both runs and A less B, from the same draws."""
@@ -122,12 +130,13 @@ class PairComparison(_Frozen):
     conditions: tuple[str, ...] = Field(description="Those that both runs asked.")
     differs: tuple[str, ...] = Field(description="What is not the same in both runs.")
     lambdas: tuple[float, float] = Field(description="Thresholds of A and B; 1 is always zero-shot.")
+    lambda_steps: tuple[float, float] = Field(description="Between two thresholds of the grid of A, and of B.")
     measures: tuple[Measured, ...]
 
     @property
     def sentence(self) -> str:
         """The outcome in words: where A and B clearly differ, each figure by itself."""
-        clear = [measured for measured in self.measures if _is_clear(measured.difference)]
+        clear = [measured for measured in self.measures if measured.difference.is_clear]
         on = f"on {self.n:,} test queries"
         if not clear:
             return f"No clear difference between {self.a} and {self.b} {on}."
@@ -168,7 +177,7 @@ def compare(
     runs : sequence of RunTables
         Two or more.
     n_runs : int, optional
-        Runs that were made on these queries, if more than are compared.
+        Runs that were made on the first one's file of queries, with whatever seed, if more than are compared.
     confidence : float
         Coverage of the intervals.
     seed : int
@@ -237,6 +246,7 @@ def _pair(run_a: RunTables, run_b: RunTables, a: Tested, b: Tested, confidence: 
         conditions=conditions,
         differs=_differs(run_a.findings, run_b.findings),
         lambdas=(run_a.findings["certificate"]["lambda_hat"], run_b.findings["certificate"]["lambda_hat"]),
+        lambda_steps=(_lambda_step(run_a.findings), _lambda_step(run_b.findings)),
         measures=tuple(measures),
     )
 
@@ -259,8 +269,14 @@ def _estimate(value: float, bounds: NDArray[np.float64]) -> Estimate:
     return Estimate(value=float(value), low=low, high=high)
 
 
+def parts_of(findings: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes a run another one than others, by what people call it, as plain JSON."""
+    return {words: _at(findings, path) for path, words in _PARTS.items()}
+
+
 def _differs(a: Mapping[str, Any], b: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(words for path, words in _PARTS.items() if _at(a, path) != _at(b, path))
+    parts_a, parts_b = parts_of(a), parts_of(b)
+    return tuple(words for words, part in parts_a.items() if part != parts_b[words])
 
 
 def _at(findings: Mapping[str, Any], path: Sequence[str]) -> Any:
@@ -270,8 +286,8 @@ def _at(findings: Mapping[str, Any], path: Sequence[str]) -> Any:
     return found
 
 
-def _is_clear(difference: Estimate) -> bool:
-    return difference.low is not None and difference.high is not None and not difference.low <= 0 <= difference.high
+def _lambda_step(findings: Mapping[str, Any]) -> float:
+    return float(findings["certificate"].get("lambda_step", CertificateInfo.model_fields["lambda_step"].default))
 
 
 def _words(estimate: Estimate) -> str:
@@ -294,7 +310,8 @@ def _table(name_a: str, name_b: str, a: Tested, b: Tested) -> "pa.Table":
                     "a": pa.array([name_a] * n, pa.string()),
                     "b": pa.array([name_b] * n, pa.string()),
                     "query_id": pa.array(a.ids, pa.string()),
-                    "row": pa.array(a.rows, pa.int64()),
+                    "row_a": pa.array(a.rows, pa.int64()),
+                    "row_b": pa.array(b.rows, pa.int64()),
                     "condition": pa.array([condition] * n, pa.string()),
                     "label": pa.array(a.labels.tolist(), pa.string()),
                     "zero_shot_a": pa.array(under_a.zero_shot.tolist(), pa.string()),
@@ -303,6 +320,7 @@ def _table(name_a: str, name_b: str, a: Tested, b: Tested) -> "pa.Table":
                     "unguarded_b": pa.array(under_b.unguarded.tolist(), pa.string()),
                     "guarded_a": pa.array(under_a.guarded.tolist(), pa.string()),
                     "guarded_b": pa.array(under_b.guarded.tolist(), pa.string()),
+                    "differs": pa.array((under_a.guarded != under_b.guarded).tolist(), pa.bool_()),
                     "right": pa.array([RIGHT[number] for number in place.tolist()], pa.string()),
                 }
             )
@@ -341,8 +359,8 @@ def _selected(runs: Sequence[RunTables], n_runs: int) -> list[Caution]:
     if not short:
         return []
     message = (
-        f"The certificates of {listed(short)} hold each by itself. Whoever keeps the best of {n_runs:,} runs on the same "
-        f"calibration queries needs certificates made with {n_runs:,} settings tried."
+        f"The certificates of {listed(short)} hold each by itself. Whoever keeps the best of {n_runs:,} runs on these "
+        f"queries needs certificates made with {n_runs:,} settings tried."
     )
     return [Caution(code="selection", message=message, count=len(short))]
 
@@ -353,5 +371,7 @@ def _few(pairs: Sequence[PairComparison]) -> list[Caution]:
         return []
     least = min(pair.groups for pair in few)
     what = "there are no intervals" if least < 2 else "such intervals are too narrow"
-    message = f"The intervals rest on {least} groups of queries; with fewer than {FEW_GROUPS} {what}."
+    are_single = all(pair.groups == pair.n for pair in few)
+    units = "test queries" if are_single else "groups of queries"
+    message = f"The intervals rest on {least} {units}; with fewer than {FEW_GROUPS} {what}."
     return [Caution(code="few_groups", message=message, count=len(few))]

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 
 from auditor.audits import Picture
 from auditor.audits.guard.compare import Comparison, Measured, PairComparison
+from auditor.audits.guard.compare_text import drawn
 from auditor.audits.guard.words import condition_words, interval, percent, points
 from auditor.audits.look import THEMES, Theme, blank, heading, named, shortened, style
 
@@ -30,8 +31,8 @@ def _pair(pair: PairComparison, confidence: float, name: str, look: Theme) -> Pi
         left.plot([100 * measured.a.value, 100 * measured.b.value], [place, place], color=look.quiet, linewidth=1.5)
         _difference(right, place, measured, look)
     a, b = ([100 * value for value in values] for values in zip(*((m.a.value, m.b.value) for m in shown), strict=True))
-    left.plot(a, places, "o", color=look.bar, markersize=5.5, label=f"A: {shortened(pair.a, 34)}")
-    left.plot(b, places, "D", color=look.accent, markersize=5, label=f"B: {shortened(pair.b, 34)}")
+    left.plot(a, places, "o", color=look.bar, markersize=5.5, label=_lettered("A", pair.a))
+    left.plot(b, places, "D", color=look.accent, markersize=5, label=_lettered("B", pair.b))
     right.axvline(0, color=look.ink, linewidth=0.8, linestyle=":")
     right.margins(x=0.1)
     left.set_yticks(places, [_label(measured) for measured in shown])
@@ -49,9 +50,14 @@ def _pair(pair: PairComparison, confidence: float, name: str, look: Theme) -> Pi
     )
     text = (
         f"{pair.n:,} queries that test in both runs. Accuracy of A, of B, and A less B in percentage points with "
-        f"{percent(confidence)} intervals by a bootstrap over {pair.groups:,} groups (each by itself): {told}."
+        f"{percent(confidence)} intervals by a bootstrap over {drawn(pair)} (each by itself): {told}."
     )
     return Picture(name, f"{pair.a} and {pair.b}", text, figure, _data(pair))
+
+
+def _lettered(letter: str, name: str) -> str:
+    """The letter with the run's name, unless that is the letter itself."""
+    return letter if name == letter else f"{letter}: {shortened(name, 34)}"
 
 
 def _label(measured: Measured) -> str:

@@ -59,11 +59,12 @@ def _influence_words(findings: GuardFindings, rows: Sequence[dict[str, Any]], sh
     of = f"All {len(rows):,} demonstrations" if len(rows) > 1 else "The only demonstration"
     if len(shown) < len(rows):
         of = f"The {len(shown):,} of {len(rows):,} demonstrations that hurt or help most"
-    worst_words = f"{shortened(worst['text'], 60)}, shown as {shortened(worst['word'], 20)}"
+    worst_words = f"“{shortened(worst['text'], 60)}”, shown as {shortened(worst['word'], 20)}"
+    hurting = f"{clear:,} hurt clearly, their intervals" if clear != 1 else "1 hurts clearly, its interval"
     return (
         f"{of}: mean change of the right label's log-probability when the demonstration stands in the prompt "
         f"instead of being left out, over up to {n:,} queries, with {percent(findings.confidence)} intervals by a bootstrap "
-        f"over queries. Hatched: corrupted. {clear:,} hurt clearly, their interval lying below 0. Worst: {worst_words}, "
+        f"over queries. Hatched: corrupted. {hurting} lying below 0. Worst: {worst_words}, "
         f"{_nats(worst['influence'])} nats{bounds}."
     )
 

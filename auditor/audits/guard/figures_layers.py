@@ -179,9 +179,10 @@ def exits_picture(findings: GuardFindings, data: pa.Table, look: Theme) -> Pictu
     named(made[0], look, x="Layer of the answer", y="Queries, %")
     kept = data.filter(pa.array([name in found for name in data["condition"].to_pylist()]))
     shown_at = threshold(findings.certificate.lambda_hat, findings.certificate.lambda_step)
+    listing = "; ".join(told)
     description = (
         f"Layer after which the guard answered at lambda {shown_at}; hatched: it was never confident enough and fell "
-        f"back on the zero-shot answer. {'; '.join(told)}."
+        f"back on the zero-shot answer. {listing[:1].upper()}{listing[1:]}."
     )
     return Picture("exits", "Where the guard answered", description, figure, kept)
 

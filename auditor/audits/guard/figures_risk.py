@@ -211,7 +211,9 @@ def splits_picture(findings: GuardFindings, data: pa.Table, look: Theme) -> Pict
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1], squeeze=True)
     for axes in (upper, lower):
         style(axes, look)
-    upper.plot(100 * epsilon, 100 * risk, "o", color=look.quiet, markersize=2.6, markeredgewidth=0, label="one split")
+    upper.plot(
+        100 * epsilon, 100 * risk, "o", color=look.ink, alpha=0.35, markersize=2.6, markeredgewidth=0, label="one split"
+    )
     low, high = ([100 * float(np.quantile(values, q)) for values in of] for q in (0.1, 0.9))
     if len(grid) > 1:
         upper.fill_between(100 * grid, low, high, color=look.bar, alpha=0.25, linewidth=0, label="10 to 90% of splits")

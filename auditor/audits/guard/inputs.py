@@ -80,10 +80,8 @@ def read(files: Mapping[str, InputFile], spec: GuardSpec) -> GuardInputs:
     _check_roles(files, spec)
     problems, cautions = Problems(), list[Caution]()
     loaded = {role: _load(role, files[role], spec, problems, cautions) for role in ROLES if role in files}
-    problems.refuse()
-    task = _task(loaded["queries"], spec)
-    queries, pool = (_known(loaded[role], task, problems) for role in ("queries", "demonstrations"))
-    queries = queries[: spec.limit]
+    task, known = _labelled(loaded, spec, problems)
+    queries, pool = known["queries"][: spec.limit], known["demonstrations"]
     own = loaded["corrupted"].rows if "corrupted" in loaded else ()
     check_disjoint(queries, pool, own, {role: one.table for role, one in loaded.items()}, problems)
     problems.refuse()
@@ -121,6 +119,36 @@ def _load(role: str, file: InputFile, spec: GuardSpec, problems: Problems, cauti
 
 
 # ---- labels
+
+
+def _labelled(
+    loaded: Mapping[str, _Loaded], spec: GuardSpec, problems: Problems
+) -> tuple[Task, Mapping[str, list[Row]]]:
+    """The labels, and the rows of queries and demonstrations.
+
+    Raises
+    ------
+    InputError
+        For the first problem of any file; what is wrong with labels is counted too, as the previews count it.
+    """
+    task = _task_or_problem(loaded["queries"], spec, problems) if loaded["queries"].rows else None
+    known = {}
+    for role in ROLES[:2]:
+        # Labels that were not declared are those of the queries, which rows that cannot be used might have added to.
+        is_certain = role == "queries" or spec.labels or not problems.count
+        if task is not None and loaded[role].rows and is_certain:
+            known[role] = _known(loaded[role], task, problems)
+    problems.refuse()
+    assert task is not None, "a file without rows is a problem"
+    return task, known
+
+
+def _task_or_problem(queries: _Loaded, spec: GuardSpec, problems: Problems) -> Task | None:
+    try:
+        return _task(queries, spec)
+    except InputError as error:
+        problems.add(error)
+        return None
 
 
 def _task(queries: _Loaded, spec: GuardSpec) -> Task:
@@ -265,10 +293,8 @@ def preview(role: str, file: InputFile, options: Mapping[str, Any]) -> Preview:
 
 def _query_facts(one: _Loaded, spec: GuardSpec, problems: Problems, cautions: list[Caution]) -> list[str]:
     """How many queries each label has, with its word; what is wrong with labels is added to the problems."""
-    try:
-        task = _task(one, spec)
-    except InputError as error:
-        problems.add(error)
+    task = _task_or_problem(one, spec, problems)
+    if task is None:
         return []
     known = _known(one, task, problems)
     cautions += [*_numeric_words(task), *without_repeats(known)[1]]

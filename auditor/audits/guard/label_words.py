@@ -1,7 +1,9 @@
 """Whether a model can tell labels apart by one token each, and which words could stand for those that it cannot."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from string import ascii_uppercase
+from typing import Self
 
 from auditor.audits.guard.task import Task
 from auditor.audits.guard.template import Tokenize
@@ -32,36 +34,56 @@ def label_tokens_of(task: Task, tokenize: Tokenize, label_tokens: LabelTokens) -
         If a word is more than one token, or two words begin with the same one. Both labels are named, and words that would
         do are offered.
     """
-    tokens = [label_tokens(word) for word in task.words]
-    first = [_first_token(word, tokenize) for word in task.words]
+    seen = [_Seen.of(word, tokenize, label_tokens) for word in task.words]
     for number, label in enumerate(task.labels):
         for other in range(number):
-            is_one = set(tokens[number]) & set(tokens[other]) or first[number] == first[other]
-            if is_one:
+            if seen[number].clashes(seen[other]):
                 raise InputError(
                     f"The labels {printable(task.labels[other], 60)} and {printable(label, 60)} begin with the same token "
                     "for this model, which could not tell them apart",
                     value=f"{task.words[other]}, {task.words[number]}",
-                    fix=_offer(task, label_tokens),
+                    fix=_offer(task, tokenize, label_tokens),
                 )
-    for label, word, found in zip(task.labels, task.words, tokens, strict=True):
-        if not found:
+    for label, word, found in zip(task.labels, task.words, seen, strict=True):
+        if not found.tokens:
             raise InputError(
                 f"The label {printable(label, 60)} is {len(tokenize(' ' + word, begin=False))} tokens for this model, which is "
                 "scored for one",
                 value=word,
-                fix=_offer(task, label_tokens),
+                fix=_offer(task, tokenize, label_tokens),
             )
-    return tokens
+    return [found.tokens for found in seen]
 
 
-def _first_token(word: str, tokenize: Tokenize) -> int | None:
-    tokens = tokenize(" " + word, begin=False)
-    return tokens[0] if tokens else None
+@dataclass(frozen=True)
+class _Seen:
+    """A word as a model sees it.
+
+    Attributes
+    ----------
+    tokens : tuple of int
+        Spellings of it that are one token.
+    first : int or None
+        The token that it begins with behind a blank; that may be the blank itself.
+    """
+
+    tokens: tuple[int, ...]
+    first: int | None
+
+    @classmethod
+    def of(cls, word: str, tokenize: Tokenize, label_tokens: LabelTokens) -> Self:
+        behind_blank = tokenize(" " + word, begin=False)
+        return cls(label_tokens(word), behind_blank[0] if behind_blank else None)
+
+    def clashes(self, other: Self) -> bool:
+        """Whether a model could not tell the two apart."""
+        return bool(set(self.tokens) & set(other.tokens)) or self.first == other.first
 
 
-def _offer(task: Task, label_tokens: LabelTokens) -> str:
-    words = suggested(task, label_tokens)
+def _offer(task: Task, tokenize: Tokenize, label_tokens: LabelTokens) -> str:
+    words = suggested(task, tokenize, label_tokens)
+    if not words:
+        return "Give each label a word that is a single token for this model, or take another model."
     return f"Give words for labels, for example {listed(words.items())}."
 
 
@@ -70,22 +92,22 @@ def listed(words: Iterable[tuple[str, str]]) -> str:
     return ", ".join(f"{label}={word}" for label, word in words)
 
 
-def suggested(task: Task, label_tokens: LabelTokens) -> dict[str, str]:
-    """A word of one token for each label, no token in two of them.
+def suggested(task: Task, tokenize: Tokenize, label_tokens: LabelTokens) -> dict[str, str]:
+    """A word for each label with which `label_tokens_of` would take the task; empty if none were found.
 
     A label's own word if it will do, else a word of the label that no other label has, else a letter.
     """
-    taken: set[int] = set()
+    taken: list[_Seen] = []
     found: dict[str, str] = {}
-    letters = iter(ascii_uppercase)
     for label, word in zip(task.labels, task.words, strict=True):
-        options = (word, *_own_words(task, word))
-        choice = next((option for option in options if _is_free(option, label_tokens, taken)), None)
-        while choice is None:
-            letter = next(letters)
-            choice = letter if _is_free(letter, label_tokens, taken) else None
-        taken |= set(label_tokens(choice))
-        found[label] = choice
+        for option in (word, *_own_words(task, word), *ascii_uppercase):
+            seen = _Seen.of(option, tokenize, label_tokens)
+            if seen.tokens and not any(seen.clashes(other) for other in taken):
+                taken.append(seen)
+                found[label] = option
+                break
+        else:
+            return {}
     return found
 
 
@@ -100,11 +122,6 @@ def _own_words(task: Task, word: str) -> list[str]:
 
 def _parts(word: str) -> list[str]:
     return "".join(c if c.isalnum() else " " for c in word).split()
-
-
-def _is_free(word: str, label_tokens: LabelTokens, taken: set[int]) -> bool:
-    tokens = label_tokens(word)
-    return bool(tokens) and not taken & set(tokens)
 
 
 def alike(words: Sequence[str]) -> tuple[int, int] | None:

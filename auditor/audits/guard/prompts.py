@@ -46,6 +46,10 @@ class Prompts:
             material=self.material,
         )
 
+    def n_corrupted(self, condition: str, query_id: str) -> int:
+        """How many of the demonstrations before a query are corrupted under a condition."""
+        return sum(shown.corrupted for shown in self.demonstrations(condition, query_id))
+
     def text(self, condition: str, query: Example) -> PromptText:
         """The prompt of a query, in segments."""
         return self.template.prompt(self.task, self.demonstrations(condition, query.id), query.text)

@@ -30,7 +30,7 @@ def beside_runs(run: FinishedRun, others: Sequence[FinishedRun], theme: str) -> 
     for other in others[::-1][:_MOST]:
         try:
             compared = compare(
-                [_tables(run), _tables(other)], confidence=float(run.findings["confidence"]), n_runs=len(others) + 1
+                [tables_of(run), tables_of(other)], confidence=float(run.findings["confidence"]), n_runs=len(others) + 1
             )
         except InputError as error:
             notes[f"{other.run} is not compared: {error}"] = None
@@ -53,10 +53,24 @@ def beside_runs(run: FinishedRun, others: Sequence[FinishedRun], theme: str) -> 
     )
 
 
-def _tables(run: FinishedRun) -> RunTables:
+def tables_of(run: FinishedRun, name: str = "") -> RunTables:
+    """A finished run, as far as it is compared.
+
+    Parameters
+    ----------
+    name : str
+        What it is called in the comparison; its id if not given.
+
+    Raises
+    ------
+    InputError
+        If its table of queries is gone.
+    """
     if "queries" not in run.tables:
-        raise InputError(f"The run {run.run} has lost its table of queries")
-    return RunTables(run.run, run.findings, run.tables["queries"], run.inputs.get("queries", ""))
+        raise InputError(
+            f"The run {run.run} has lost its table of queries", fix="Verify the case: that names what changed."
+        )
+    return RunTables(name or run.run, run.findings, run.tables["queries"], run.inputs.get("queries", ""))
 
 
 def _described(pair: PairComparison) -> str:

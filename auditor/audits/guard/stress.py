@@ -157,6 +157,7 @@ def condition_rows(
     measured: Measured,
     index: int,
     mixtures: Mapping[str, tuple[float, Shares]],
+    n_corrupted: Mapping[str, Values],
     *,
     short: float,
 ) -> list[dict[str, Any]]:
@@ -170,6 +171,8 @@ def condition_rows(
         Of the threshold that the guard is set to.
     mixtures : mapping of str to (float, Shares)
         Name -> share of corrupted queries, and how much each prompt counts.
+    n_corrupted : mapping of str to ndarray, shape (n,)
+        Condition -> corrupted demonstrations in the prompt of each query; those that are measured are read.
     short : float
         Tokens of a zero-shot prompt over those of one with demonstrations, on average.
     """
@@ -182,11 +185,19 @@ def condition_rows(
             "kind": "attack" if steps else CORRECT,
             "attack": single.attack if single else (condition if steps else None),
             "strength": single.strength if single else None,
+            "n_corrupted": float(n_corrupted[condition][measured.places].mean()),
         }
         found = outcome_row(answers, Outcome.of(answers, condition, index), measured, short)
         rows.append(told | found | (_NO_RISK if index == 0 else {}))
     for name, (share, shares) in mixtures.items():
-        told = {"condition": name, "kind": MIXTURE, "attack": None, "strength": share}
+        expected = sum(share_of * n_corrupted[condition] for condition, share_of in shares.items())
+        told = {
+            "condition": name,
+            "kind": MIXTURE,
+            "attack": None,
+            "strength": share,
+            "n_corrupted": float(np.asarray(expected)[measured.places].mean()),
+        }
         found = outcome_row(answers, Outcome.mixed(answers, shares, index), measured, short, whole=False)
         rows.append(told | found | (_NO_RISK if index == 0 else {}))
     return rows
@@ -235,6 +246,7 @@ def _zero_shot_row(answers: Answers, measured: Measured, short: float) -> dict[s
         "kind": ZERO_SHOT,
         "attack": None,
         "strength": None,
+        "n_corrupted": 0.0,
         "n": len(measured.places),
         "accuracy_zero_shot": found.value,
         "accuracy_unguarded": found.value,

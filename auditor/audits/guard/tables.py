@@ -20,6 +20,7 @@ _WHOLE = {
 _FLAGS = {"passed", "certified", "corrupted"}
 _NUMBERS = {
     *("strength", "depth", "lambda", "epsilon", "value", "low", "high", "share", "mass", "p_value", "confidence"),
+    "n_corrupted",
     *("accuracy", "accuracy_zero_shot", "accuracy_unguarded", "accuracy_guarded"),
     *("unguarded_low", "unguarded_high", "guarded_low", "guarded_high"),
     *("risk", "risk_unguarded", "risk_guarded", "risk_low", "risk_high", "risk_test"),
@@ -74,7 +75,14 @@ COLUMNS: Mapping[str, tuple[str, tuple[Column, ...]]] = {
                 "Share of the demonstrations that the attack is asked to touch; whole ones are, and at least one.",
                 detail=True,
             ),
-            _N,
+            _column(
+                "n_corrupted",
+                "Corrupted",
+                "Demonstrations of a prompt that are corrupted, mean over these queries: what the strength came to. An attack "
+                "may find fewer to touch than it was asked for.",
+            ),
+            # The same in every row, and said with the pools: a report has room for eight columns.
+            _N.model_copy(update={"detail": True}),
             _column("accuracy_zero_shot", "Zero-shot", "Share of these queries that are right without demonstrations."),
             _column("accuracy_unguarded", "Unguarded", "Share that is right with demonstrations and no guard."),
             _column(

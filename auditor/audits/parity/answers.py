@@ -86,7 +86,8 @@ def _of_target(tester: Tester, subject: Subject, *, primary_only: bool = False) 
         subject.attribute,
         subject.target,
         subject.target_mean,
-        target_cumulative=subject.target_cumulative,
+        ranked_among=subject.ranked_among,
+        expected=subject.expected,
         primary_only=primary_only,
         **_how(tester),
     )

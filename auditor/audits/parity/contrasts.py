@@ -157,6 +157,42 @@ def mover_weights(movers: NDArray[np.bool_]) -> NDArray[np.float64]:
     return weights
 
 
+def order_of(n_levels: int) -> NDArray[np.float64]:
+    """Sign of c - d, shape (n_levels, n_levels): times shares, how often a level stands higher less how often lower."""
+    places = np.arange(float(n_levels))
+    signs: NDArray[np.float64] = np.sign(places[:, None] - places[None, :])
+    return signs
+
+
+def rank_steps(shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far the mid-ranks, from -1 to 1, of one level and the next lie apart among shares, (..., n_levels - 1)."""
+    steps: NDArray[np.float64] = shares[..., :-1] + shares[..., 1:]
+    return steps
+
+
+def rank_deviations(
+    shares: NDArray[np.float64], target: NDArray[np.float64], ranked_among: NDArray[np.float64] | None
+) -> NDArray[np.float64]:
+    """Scores of levels whose mean over a list says how much higher it stands than its target, shape (n, n_levels).
+
+    Parameters
+    ----------
+    shares, target : ndarray of float64, shape (n, n_levels)
+    ranked_among : ndarray of float64, shape (n_levels,), or None
+        Shares among which mid-ranks are taken, the mean of the targets; None for those of each list's own target.
+    """
+    order = order_of(shares.shape[1])
+    if ranked_among is None:
+        # P[a result stands higher than a draw from the query's target] - P[lower]; of the target itself that is 0.
+        own: NDArray[np.float64] = target @ order.T
+        return own
+    rank = order @ ranked_among
+    # Each target also moves the mean among which all are ranked: 0 over all queries, though not for each of them.
+    moved = (target - ranked_among) @ (order.T @ (shares - target).mean(axis=0))
+    scores: NDArray[np.float64] = rank - (target @ rank - moved)[:, None]
+    return scores
+
+
 @dataclass(frozen=True)
 class Slots:
     """The counted slots of the lists.

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.audits.findings import Caution
+from auditor.audits.parity.areas import Degrees
 from auditor.audits.reading.columnar import MISSING as EMPTY
 
 ScaleKind = Literal["nominal", "ordinal", "ita"]
@@ -185,6 +186,8 @@ class Lists:
         Cut-off that was applied; None for all results.
     rank_aware : bool
         Whether slots weigh 1 / log2(1 + rank) instead of 1.
+    degrees : Degrees or None
+        Of every slot with a known value, on an ITA scale; rows are numbers of queries.
     """
 
     queries: NDArray[np.int32]
@@ -196,6 +199,7 @@ class Lists:
     known: NDArray[np.int32]
     k: int | None
     rank_aware: bool
+    degrees: Degrees | None = None
 
 
 def slot_weights(results: Results, k: int | None, *, rank_aware: bool) -> NDArray[np.float64]:
@@ -227,12 +231,13 @@ def lists(
     table = table.reshape(results.n_queries, n_levels)
     total = table.sum(axis=1)
     kept = np.flatnonzero(total > 0).astype(np.int32)
-    values = cumulative = grid = None
+    values = cumulative = grid = degrees = None
     if attribute.value is not None:
         slot_value = attribute.value[results.item][counted]
         values = np.bincount(query, weights=weight * slot_value, minlength=results.n_queries)[kept] / total[kept]
         grid = degrees_grid(slot_value if grid_of is None else grid_of)
         cumulative = _cumulative(query, slot_value, weight, grid, results.n_queries)[kept] / total[kept, None]
+        degrees = Degrees(query, slot_value, weight / total[query])
     return Lists(
         queries=kept,
         shares=table[kept] / total[kept, None],
@@ -243,6 +248,7 @@ def lists(
         known=np.bincount(query, minlength=results.n_queries)[kept].astype(np.int32),
         k=k,
         rank_aware=rank_aware,
+        degrees=degrees,
     )
 
 

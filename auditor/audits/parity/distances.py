@@ -4,9 +4,10 @@ A distance is never below zero and is overestimated where there is none: read it
 effect.
 
 The Wasserstein-1 distance is in the unit of the primary effect, and never below its absolute value: on a scale in degrees it
-is the area between two distribution functions [1], and a difference of means is that area with its sign. On an ordinal scale
-levels have no distances of their own; there the area is taken over mid-ranks, from -1 to 1, as those of the mid-rank difference
-(ours). A verdict of parity rests on its upper limit, so that distributions may differ in shape by no more than the margin.
+is the area between two distribution functions [1], and a difference of means is that area with its sign. It is exact; its error
+is resampled on the cells of a grid. On an ordinal scale levels have no distances of their own; there the area is taken over
+mid-ranks, from -1 to 1, as those of the mid-rank difference (ours). A verdict of parity rests on its upper limit, so that
+distributions may differ in shape by no more than the margin.
 
 References
 ----------
@@ -21,7 +22,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.audits.parity.contrasts import Pair, mover_weights
+from auditor.audits.parity.areas import Expected, area_between
+from auditor.audits.parity.contrasts import Pair, mover_weights, rank_steps
 from auditor.audits.parity.estimates import DISTANCE, Distance, Norm, Sample
 
 
@@ -44,7 +46,8 @@ def between_groups(
     made = _parts(sample, pair)
     asked = _Named(sample, pair, names, widening)
     shares = sample.lists.shares
-    yield asked.distance("total variation", "Total variation", "share", pair[2] @ shares, made(shares), _half_sum, 1.0)
+    value = float(_half_sum(pair[2] @ shares))
+    yield asked.distance("total variation", "Total variation", "share", value, made(shares), _half_sum, 1.0)
 
 
 def wasserstein_between(
@@ -54,20 +57,21 @@ def wasserstein_between(
     lists, (a, b, weights) = sample.lists, pair
     made, asked = _parts(sample, pair), _Named(sample, pair, names, widening)
     title = "Wasserstein-1 distance"
-    if lists.cumulative is not None and lists.grid is not None:
-        widths = np.append(np.diff(lists.grid), 0.0)
-        areas, parts = weights @ lists.cumulative * widths, made(lists.cumulative) * widths
-        return asked.distance(DISTANCE, title, "degrees", areas, parts, _sum, None)
+    if lists.degrees is not None and lists.grid is not None:
+        area = area_between(lists.degrees.weighed(lists.queries, weights))
+        parts = made(lists.degrees.cells(lists.queries, lists.grid))
+        return asked.distance(DISTANCE, title, "degrees", area, parts, _sum, None)
     if not ranked:
         return None
     # The widths are steps between mid-ranks, estimated from the results of both groups as those of the effect.
     both = np.isin(sample.design.group, (a, b))
-    steps = lists.shares[:, :-1] + lists.shares[:, 1:]
+    steps = rank_steps(lists.shares)
     widths = steps[both].mean(axis=0)
     apart = np.cumsum(weights @ lists.shares)[:-1]
     of_widths = mover_weights(both)[:, None] * (steps - widths)
     parts = np.cumsum(made(lists.shares), axis=1)[:, :-1] * widths + apart * of_widths
-    return asked.distance(DISTANCE, f"{title} of mid-ranks", "mid-rank", apart * widths, parts, _sum, 1.0)
+    area = float(_sum(apart * widths))
+    return asked.distance(DISTANCE, f"{title} of mid-ranks", "mid-rank", area, parts, _sum, 1.0)
 
 
 def _parts(sample: Sample, pair: Pair) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
@@ -95,12 +99,12 @@ class _Named:
         name: str,
         title: str,
         unit: str,
-        differences: NDArray[np.float64],
+        value: float,
         parts: NDArray[np.float64],
         norm: Norm,
         most: float | None,
     ) -> Distance:
-        """Their norm of some differences."""
+        """A norm of some differences, to which each query adds its parts."""
         a, b = (self.names[group] for group in self.pair[:2])
         sizes = self.sample.design.compared(self.pair)
         return Distance(
@@ -109,7 +113,7 @@ class _Named:
             unit=unit,
             a=a,
             b=b,
-            value=float(norm(differences)),
+            value=value,
             parts=parts,
             norm=norm,
             most=most,
@@ -158,46 +162,55 @@ def from_target(sample: Sample, target: NDArray[np.float64], widening: float) ->
     """Total variation between the mean shares of the results and of their targets."""
     off = sample.lists.shares - target
     words = ("total variation", "Total variation: mean shares of results and target", "share")
-    return _of_target(sample, words, off, _half_sum, 1.0, widening)
+    return _of_target(sample, words, off, float(_half_sum(off.mean(axis=0))), _half_sum, 1.0, widening)
 
 
 def wasserstein_from_target(
     sample: Sample,
     target: NDArray[np.float64] | None,
-    target_cumulative: NDArray[np.float64] | None,
+    ranked_among: NDArray[np.float64] | None,
+    expected: Expected | None,
     widening: float,
 ) -> Distance | None:
     """Wasserstein-1 between the results and their targets: in degrees where the target's distribution of them is known.
 
-    In mid-ranks those of a query's target count for its results; what is added up over queries has its sign.
+    In mid-ranks, what is added up over queries has its sign.
 
     Parameters
     ----------
     target : ndarray of float64, shape (n, n_levels), or None
         Shares, whose levels stand in order; None for the distance in degrees.
-    target_cumulative : ndarray of float64, shape (n, n_grid), or None
-        Shares of the target at or below each point of the lists' grid.
+    ranked_among : ndarray of float64, shape (n_levels,), or None
+        Shares among which mid-ranks are taken; None for those of each query's own target.
+    expected : Expected or None
+        Degrees of the target.
     """
     lists, title = sample.lists, "Wasserstein-1 distance"
     if target is not None:
-        off = np.cumsum(lists.shares - target, axis=1)[:, :-1] * (target[:, :-1] + target[:, 1:])
+        apart = np.cumsum(lists.shares - target, axis=1)[:, :-1]
+        off = apart * rank_steps(target if ranked_among is None else ranked_among)
+        if ranked_among is not None:
+            off = off + apart.mean(axis=0) * rank_steps(target - ranked_among)
         words = (DISTANCE, f"{title} of mid-ranks: results and target", "mid-rank")
-        return _of_target(sample, words, off, _sum, 1.0, widening)
-    if target_cumulative is None or lists.cumulative is None or lists.grid is None:
+        return _of_target(sample, words, off, float(_sum(off.mean(axis=0))), _sum, 1.0, widening)
+    if expected is None or lists.degrees is None or lists.grid is None:
         return None
-    off = (lists.cumulative - target_cumulative) * np.append(np.diff(lists.grid), 0.0)
-    return _of_target(sample, (DISTANCE, f"{title}: results and target", "degrees"), off, _sum, None, widening)
+    n = len(lists.queries)
+    area = area_between(lists.degrees.weighed(lists.queries, np.full(n, 1 / n)), expected.weighed())
+    off = lists.degrees.cells(lists.queries, lists.grid) - expected.cells(lists.grid)
+    return _of_target(sample, (DISTANCE, f"{title}: results and target", "degrees"), off, area, _sum, None, widening)
 
 
 def _of_target(
     sample: Sample,
     words: tuple[str, str, str],
     off: NDArray[np.float64],
+    value: float,
     norm: Norm,
     most: float | None,
     widening: float,
 ) -> Distance:
-    """Norm of the mean of what each query is off."""
+    """A norm of the mean of what each query is off."""
     n = len(off)
     return Distance(
         name=words[0],
@@ -205,7 +218,7 @@ def _of_target(
         unit=words[2],
         a="results",
         b="target",
-        value=float(norm(off.mean(axis=0))),
+        value=value,
         parts=(off - off.mean(axis=0)) / n * sample.design.scale[:, None],
         norm=norm,
         most=most,

@@ -19,7 +19,17 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.audits.parity.contrasts import Contrast, Design, Pair, Slots, counted_slots, standard_error
+from auditor.audits.parity.areas import Expected
+from auditor.audits.parity.contrasts import (
+    Contrast,
+    Design,
+    Pair,
+    Slots,
+    counted_slots,
+    order_of,
+    rank_deviations,
+    standard_error,
+)
 from auditor.audits.parity.data import MISSING, Attribute, Lists, Results
 from auditor.audits.parity.distances import (
     between_groups,
@@ -123,7 +133,8 @@ def effects_target(
     seed: int,
     two_way: Results | None = None,
     primary_only: bool = False,
-    target_cumulative: NDArray[np.float64] | None = None,
+    ranked_among: NDArray[np.float64] | None = None,
+    expected: Expected | None = None,
 ) -> list[Effect]:
     """Deviations of the results from target shares, the primary one first (modes C1 and C2).
 
@@ -137,9 +148,11 @@ def effects_target(
         Target in degrees, on an ITA scale.
     confidence, seed, two_way, primary_only
         As in `effects_groups`.
-    target_cumulative : ndarray of float64, shape (n, n_grid), optional
-        Share of each query's target at or below each point of the lists' grid, where the distribution of degrees that the
-        results are compared with is known.
+    ranked_among : ndarray of float64, shape (n_levels,), optional
+        Shares among which results are ranked on an ordinal scale, the mean of the targets; those of each query's own target
+        if not given.
+    expected : Expected, optional
+        Degrees that the results are compared with, where their distribution is known.
 
     Raises
     ------
@@ -158,7 +171,7 @@ def effects_target(
     if shares is not None:
         target = np.broadcast_to(shares, lists.shares.shape)
         of_shares = list(_share_deviations(sample, target, attribute.scale.levels))
-        of_ranks = list(_rank_deviations(sample, target))
+        of_ranks = list(_rank_deviations(sample, target, ranked_among))
     in_degrees = kind == "ita" and target_mean is not None
     if in_degrees and target_mean is not None:
         assert lists.values is not None, "degrees are only there on an ITA scale"
@@ -177,7 +190,7 @@ def effects_target(
     factor = max(widening, default=1.0)
     distances: list[Effect] = []
     if kind != "nominal":
-        shape = wasserstein_from_target(sample, None if in_degrees else target, target_cumulative, factor)
+        shape = wasserstein_from_target(sample, None if in_degrees else target, ranked_among, expected, factor)
         distances = [] if shape is None else [distance(sample, shape)]
     if primary_only:
         return [*largest_first(found), *distances]
@@ -298,7 +311,7 @@ def _mid_rank_difference(sample: Sample, pair: Pair, names: Sequence[str]) -> As
     a, b, weights = pair
     shares = sample.lists.shares
     both = np.isin(sample.design.group, (a, b))
-    order = _order(shares.shape[1])
+    order = order_of(shares.shape[1])
     scores = order @ shares[both].mean(axis=0)
     contrast = Contrast(weights, scores[None, :], (weights @ shares) @ order, both)
     return _between(sample, pair, names, ("mid-rank difference", "Mean mid-rank", "mid-rank"), contrast, 1.0)
@@ -327,13 +340,6 @@ def _one_level(level: int, n_levels: int) -> NDArray[np.float64]:
     return indicator
 
 
-def _order(n_levels: int) -> NDArray[np.float64]:
-    """Sign of c - d, shape (n_levels, n_levels)."""
-    places = np.arange(float(n_levels))
-    signs: NDArray[np.float64] = np.sign(places[:, None] - places[None, :])
-    return signs
-
-
 # Deviations from a target ---------------------------------------------------------------------------------------------
 
 
@@ -358,10 +364,11 @@ def _share_deviations(sample: Sample, target: NDArray[np.float64], levels: Seque
         yield _deviation(sample, "risk difference", f"Share of {levels[level]}", "share", scores, 1.0, levels[level])
 
 
-def _rank_deviations(sample: Sample, target: NDArray[np.float64]) -> Iterator[Asked]:
+def _rank_deviations(
+    sample: Sample, target: NDArray[np.float64], ranked_among: NDArray[np.float64] | None
+) -> Iterator[Asked]:
     n_levels = target.shape[1]
-    # P[a result stands higher than a draw from the query's target] - P[lower].
-    scores = target @ _order(n_levels).T
+    scores = rank_deviations(sample.lists.shares, target, ranked_among)
     yield _deviation(sample, "mid-rank difference", "Mean mid-rank", "mid-rank", scores, 1.0)
     numbers = np.arange(1.0, n_levels + 1)
     scores = numbers - (target @ numbers)[:, None]

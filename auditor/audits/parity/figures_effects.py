@@ -28,6 +28,8 @@ _AXES = {
     "levels": "levels",
     "": "from 0 to 1",
 }
+#: A signed value nearer to 0 than this share of the axis has its words outside the two lines (ours).
+_NEAR_MIRROR = 0.6
 _DISTANCES = ("total variation", "Wasserstein-1", "Cramer's V")
 
 
@@ -137,7 +139,7 @@ def null_picture(findings: ParityFindings, null: Path, look: Theme) -> Picture |
         axes.axvline(-test.statistic, color=look.accent, linewidth=1, linestyle="--")
     axes.set_xlim(edges[0], edges[-1])
     axes.set_ylim(0, counts.max() * 1.18)
-    right = test.statistic > (low + high) / 2
+    right = _words_go_left(test.statistic, low, high, signed=signed)
     axes.annotate(
         f"observed {observed}\n{p_words(test.p_value, findings.alpha)}",
         (test.statistic, counts.max() * 1.15),
@@ -157,6 +159,13 @@ def null_picture(findings: ParityFindings, null: Path, look: Theme) -> Picture |
         f"{test.p_low:.2g} to {test.p_high:.2g})."
     )
     return Picture("null", f"{test.n_permutations:,} random relabellings", words, figure, data)
+
+
+def _words_go_left(observed: float, low: float, high: float, *, signed: bool) -> bool:
+    """Whether the words stand to the left of the observed value: where there is room, and not across its mirror line."""
+    if signed and abs(observed) < _NEAR_MIRROR * max(abs(low), abs(high)):
+        return observed < 0
+    return observed > (low + high) / 2
 
 
 def forest_picture(findings: ParityFindings, look: Theme) -> Picture:

@@ -116,7 +116,7 @@ def preview(role: str, file: InputFile, options: Mapping[str, Any]) -> Preview:
     cautions: list[Caution] = list(one.table.cautions)
     _CHECKS[role](one, spec, problems, cautions)
     return Preview(
-        format="; ".join([one.table.title, *(_plain(caution.message) for caution in cautions[:5])]),
+        format=". ".join([one.table.title, *(_plain(caution.message) for caution in cautions[:5])]),
         columns=one.table.names,
         mapping=dict(one.fields),
         rows=tuple(_row(one, index) for index in range(min(PREVIEW_ROWS, one.table.n_rows))),

@@ -1,19 +1,27 @@
 """How many results of every list have each level, for many labellings of a large catalog (mode A).
 
-A level is a field of bits in a number of 64 bits, and a result adds 1 to the field of its level: one addition counts all levels
-of a list at once. Eight labellings are looked at together, their labels the bytes of one number for each item: one fetch
-serves all eight, and fetching from all over the catalog is what counting waits for.
+A level is a bit in a small number, one number for each item and labelling; the numbers of several labellings lie side by side,
+so that one fetch serves all of them: fetching from all over the catalog is what counting waits for. Bits of equal weight are
+added three at a time by logic alone: they make a sum and a carry of twice the weight, as in carry-save adders [1]. One
+operation on whole words does so for every level, labelling and list at once.
+
+References
+----------
+[1] W. Mula, N. Kurz, D. Lemire, "Faster population counts using AVX2 instructions", The Computer Journal 61 (2018) 111-120:
+    the method of Harley and Seal.
 """
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-#: Labellings looked at together.
-TOGETHER = 8
-#: Bits of a field: fewer would cut lists into too many parts, more would not hold enough levels.
-_LEAST_BITS = 4
+#: Bytes that are fetched for one result: all its labellings.
+_FETCHED = 32
 #: Most places over the results themselves: lists are brought to one length.
 _MOST_PADDED = 1.5
+#: Kinds of numbers by their bits.
+_KINDS: dict[int, type[np.unsignedinteger[Any]]] = {8: np.uint8, 16: np.uint16, 32: np.uint32, 64: np.uint64}
 
 
 class LevelCounts:
@@ -22,12 +30,19 @@ class LevelCounts:
     Attributes
     ----------
     n_queries, n_levels : int
+    together : int
+        Labellings that are looked at together.
     """
 
-    def __init__(self, units: NDArray[np.intp], n_units: int, n_queries: int, n_levels: int) -> None:
-        self.n_queries, self.n_levels = n_queries, n_levels
+    def __init__(self, units: NDArray[np.intp], n_units: int, n_levels: int) -> None:
+        length, self.n_queries = units.shape
+        self.n_levels = n_levels
         self._units, self._n_units = units, n_units
-        self._bits = _bits(n_levels)
+        self._n_planes = length.bit_length()
+        # A count has to find room where a level was a bit.
+        self._field = _least_bits(self._n_planes)
+        self._bits = _least_bits(max(n_levels, self._field))
+        self.together = _FETCHED * 8 // self._bits
 
     @classmethod
     def of(cls, query: NDArray[np.intp], unit: NDArray[np.intp], n_units: int, n_levels: int) -> "LevelCounts | None":
@@ -40,51 +55,109 @@ class LevelCounts:
         n_units, n_levels : int
         """
         sizes = np.bincount(query)
-        longest, bits = int(sizes.max()), _bits(n_levels)
-        parts = -(-longest // max((1 << bits) - 1, 1))
-        length = -(-longest // parts)
-        places = length * parts * len(sizes)
-        if bits < _LEAST_BITS or longest >= 1 << 2 * bits or places > _MOST_PADDED * len(query):
+        longest = int(sizes.max())
+        if n_levels > max(_KINDS) or longest * len(sizes) > _MOST_PADDED * len(query):
             return None
         # Items in their order: what is fetched for the n-th place of all lists lies close together.
         order = np.lexsort((unit, query))
         place = np.arange(len(query)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        part, row = np.divmod(place, length)
-        units = np.full((length, parts * len(sizes)), n_units)
-        units[row, part * len(sizes) + query[order]] = unit[order]
-        return cls(units, n_units, len(sizes), n_levels)
+        units = np.full((longest, len(sizes)), n_units)
+        units[place, query[order]] = unit[order]
+        return cls(units, n_units, n_levels)
 
-    def __call__(self, codes: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Counts (n_levels, n_queries, `TOGETHER`) from levels (`TOGETHER`, n_units)."""
-        shifts = np.empty((self._n_units + 1, TOGETHER), np.uint8)
-        np.multiply(codes.T, np.uint8(self._bits), out=shifts[:-1])
-        shifts[-1] = self.n_levels * self._bits
-        packed = shifts.view(np.uint64)[:, 0]
-        total = np.zeros((self._units.shape[1], TOGETHER), np.uint64)
-        # Memory is taken once for all places: fresh memory for every one would take longer than the counting.
-        fetched, one = np.empty(len(total), np.uint64), np.empty_like(total)
+    def __call__(self, codes: NDArray[np.uint8]) -> NDArray[np.unsignedinteger[Any]]:
+        """Counts (n, n_levels, n_queries) from levels (n_units, n); n is at most `together`."""
+        kind = _KINDS[self._bits]
+        # One more item, with no bit set, fills lists up.
+        bits = np.zeros((self._n_units + 1, self.together), kind)
+        np.left_shift(kind(1), codes, out=bits[:-1, : codes.shape[1]], dtype=kind)
+        items = bits.view(f"V{_FETCHED}")[:, 0]
+        sums = _Sums(self.n_queries * _FETCHED // 8)
         for units in self._units:
-            packed.take(units, out=fetched, mode="clip")
-            one[...] = fetched.view(np.uint8).reshape(one.shape)
-            np.left_shift(np.uint64(1), one, out=one)
-            total += one
-        return self._unpacked(total.reshape(-1, self.n_queries, TOGETHER))
+            fetched = sums.memory()
+            items.take(units, out=fetched.view(items.dtype), mode="clip")
+            sums.add(fetched)
+        # Query after query within each labelling, which is how they are looked at from here on.
+        shape = (self.n_queries, self.together)
+        planes = [plane.view(kind).reshape(shape).T.copy() for plane in sums.planes()[: self._n_planes]]
+        return self._counts(planes)[: codes.shape[1]]
 
-    def _unpacked(self, total: NDArray[np.uint64]) -> NDArray[np.float64]:
-        """Counts of whole lists from the fields of their parts."""
-        # Every other field at a time leaves room for the sum over parts.
-        wide = 2 * self._bits
-        field = (1 << wide) - 1
-        counts = np.empty((self.n_levels, *total.shape[1:]))
-        for first in (0, 1):
-            levels = range(first, self.n_levels, 2)
-            kept = sum(((1 << self._bits) - 1) << wide * place for place in range(len(levels)))
-            fields = ((total >> np.uint64(first * self._bits)) & np.uint64(kept)).sum(axis=0)
-            for place, level in enumerate(levels):
-                counts[level] = (fields >> np.uint64(wide * place)) & np.uint64(field)
+    def _counts(self, planes: list[NDArray[np.unsignedinteger[Any]]]) -> NDArray[np.unsignedinteger[Any]]:
+        """Counts as numbers: every plane gives each of them one bit."""
+        kind, field = _KINDS[self._bits], self._field
+        counts = np.empty((self.together, self.n_levels, self.n_queries), _KINDS[field])
+        # Levels that lie a field apart are brought together into the fields of one number.
+        lowest = sum(1 << start for start in range(0, self._bits, field))
+        together, one = np.empty_like(planes[0]), np.empty_like(planes[0])
+        for first in range(min(field, self.n_levels)):
+            together[...] = 0
+            for place, plane in enumerate(planes):
+                if first >= place:
+                    np.right_shift(plane, kind(first - place), out=one)
+                else:
+                    np.left_shift(plane, kind(place - first), out=one)
+                np.bitwise_and(one, kind(lowest << place), out=one)
+                np.bitwise_or(together, one, out=together)
+            for level in range(first, self.n_levels, field):
+                counts[:, level] = together >> kind(level - first)  # and no more than a field is kept
         return counts
 
 
-def _bits(n_levels: int) -> int:
-    """Bits of a field. The one above the last level takes what fills lists up; it may run over, to nowhere."""
-    return 63 // n_levels
+class _Sums:
+    """How many of the words added so far have each bit set: plane p holds bit p of all these numbers.
+
+    Parameters
+    ----------
+    n_words : int
+        Words of 64 bits in one array; bits are counted place by place.
+    """
+
+    def __init__(self, n_words: int) -> None:
+        self._planes: list[NDArray[np.uint64]] = []
+        # Of every weight one more array may wait for a third.
+        self._waiting: list[NDArray[np.uint64] | None] = []
+        # Memory goes round: fresh memory for every array would take longer than the adding.
+        self._free: list[NDArray[np.uint64]] = []
+        self._space = np.empty(n_words, np.uint64)
+
+    def memory(self) -> NDArray[np.uint64]:
+        """An array to be filled, and added."""
+        return self._free.pop() if self._free else np.empty_like(self._space)
+
+    def add(self, words: NDArray[np.uint64], place: int = 0) -> None:
+        """Add an array, which is given away, with the weight of bit `place`."""
+        while place < len(self._planes):
+            other = self._waiting[place]
+            self._waiting[place] = words if other is None else None
+            if other is None:
+                return
+            words = self._carry(place, other, words)
+            place += 1
+        self._planes.append(words)
+        self._waiting.append(None)
+
+    def planes(self) -> list[NDArray[np.uint64]]:
+        """Bits of the numbers, the lowest first; nothing is added afterwards."""
+        place = 0
+        while place < len(self._planes):
+            if self._waiting[place] is not None:
+                self.add(np.zeros_like(self._space), place)
+            place += 1
+        return self._planes
+
+    def _carry(self, place: int, b: NDArray[np.uint64], c: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        """Add two arrays to a plane, and give back what is carried: a full adder."""
+        a, odd = self._planes[place], self._space
+        np.bitwise_xor(a, b, out=odd)
+        np.bitwise_and(a, b, out=a)
+        np.bitwise_and(odd, c, out=b)
+        np.bitwise_or(a, b, out=a)
+        np.bitwise_xor(odd, c, out=c)
+        self._planes[place] = c
+        self._free.append(b)
+        return a
+
+
+def _least_bits(n: int) -> int:
+    """Bits of the smallest numbers that have n of them."""
+    return next(bits for bits in _KINDS if bits >= n)

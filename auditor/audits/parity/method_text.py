@@ -260,5 +260,11 @@ def _sensitivity(findings: ParityFindings) -> str:
     for row in findings.sensitivity:
         lines.setdefault((row.kind, row.detail), []).append(f"{row.name} ({row.verdict})")
     return "\n".join(
-        f"{kind[:1].upper()}{kind[1:]}: {', '.join(names)}; {detail}." for (kind, detail), names in lines.items()
+        f"{_sentence(kind)}: {', '.join(names)}. {_sentence(detail).rstrip('.')}."
+        for (kind, detail), names in lines.items()
     )
+
+
+def _sentence(words: str) -> str:
+    """Words as they stand at the beginning of a sentence; findings of earlier versions begin without a capital."""
+    return f"{words[:1].upper()}{words[1:]}"

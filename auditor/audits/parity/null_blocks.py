@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from auditor import __version__
 from auditor.audits import Context
+from auditor.stats.permutation import DRAWING
 
 _TABLE = "null_blocks"
 
@@ -85,8 +86,11 @@ class NullBlocks:
         self._context = context
         rows = list(context.rows(_TABLE))
         self._files = [row["file"] for row in rows]
-        # Another version of the program may draw or count otherwise: its blocks are not gone on from.
-        self._of_test = {row["test"]: row["file"] for row in rows if row["version"] == __version__}
+        # Another version of the program may count otherwise, and another way of drawing draws otherwise: their blocks are not
+        # gone on from.
+        self._of_test = {
+            row["test"]: row["file"] for row in rows if (row["version"], row.get("drawing")) == (__version__, DRAWING)
+        }
 
     def of(self, test: str) -> FlushedBlocks:
         """Blocks of a test, those of an earlier process first.
@@ -100,7 +104,9 @@ class NullBlocks:
             # A folder of checkpoints may have seen other runs: what they left there is never taken for ours.
             self._of_test[test] = f"null-{secrets.token_hex(8)}.npy"
             self._files.append(self._of_test[test])
-            self._context.row(_TABLE, {"test": test, "file": self._of_test[test], "version": __version__})
+            self._context.row(
+                _TABLE, {"test": test, "file": self._of_test[test], "version": __version__, "drawing": DRAWING}
+            )
         return FlushedBlocks(self._context.checkpoints / self._of_test[test])
 
     def remove(self) -> None:

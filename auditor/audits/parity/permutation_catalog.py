@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from auditor.audits.parity.catalog_graph import Graph, Units
 from auditor.audits.parity.data import Attribute, Results, slot_weights
-from auditor.audits.parity.level_counts import TOGETHER, LevelCounts
+from auditor.audits.parity.level_counts import LevelCounts
 from auditor.audits.parity.null_test import NullTest, Plan, Progress, exactly, run
 from auditor.audits.parity.statistics import (
     Array,
@@ -32,7 +32,7 @@ _SLOTS_AT_ONCE = 1 << 16
 #: Cells that one byte can tell apart.
 _BYTE = 256
 #: Bytes of the numbers in which codes are fetched.
-_PACK = TOGETHER
+_PACK = 8
 
 
 def test_catalog_queries(
@@ -190,16 +190,28 @@ class _Evaluation:
         self.list_weight[graph.query] = 1.0 if same else graph.weight
         in_lists = same or float(np.abs(self.list_weight[graph.query] - graph.weight).max()) < 1e-15
         self.counts: LevelCounts | None = None
-        if packs and in_lists and n_cells <= _SLOTS_AT_ONCE:
+        if packs and in_lists:
             self.counts = LevelCounts.of(graph.query, graph.unit, len(graph.codes), self.n_columns)
-        self.packs = packs and (n_cells <= _BYTE or self.counts is not None)
+        # Whole numbers are added up exactly in single precision, as long as they are this small.
+        small = self.equal_weight is not None and len(graph.unit) < 1 << 24
+        self.exact: type[np.floating[Any]] = np.float32 if small else np.float64
+        strata = [np.flatnonzero(graph.query_stratum == stratum) for stratum in range(self.n_strata)]
+        self.in_stratum: list[Any] = strata if self.n_strata > 1 else [slice(None)]  # a slice copies nothing
+        self.packs = packs and n_cells <= _BYTE
 
     def __call__(self, codes: NDArray[Any]) -> Array:
         """Statistics (rows,) of codes (rows, n_units)."""
-        packed = len(codes) // _PACK * _PACK if self.packs and codes.dtype == np.uint8 else 0
-        eight = self._eight if self.counts is None else self._eight_by_lists
-        parts = [eight(codes[start : start + _PACK]) for start in range(0, packed, _PACK)]
-        return np.concatenate([*parts, self._plainly(codes[packed:])])
+        parts = []
+        start = 0
+        if codes.dtype == np.uint8 and self.counts is not None:
+            step = self.counts.together
+            # Less than half of what is looked at together is counted faster one by one.
+            start = (len(codes) + step // 2) // step * step
+            parts = [self._by_lists(codes[first : first + step]) for first in range(0, start, step)]
+        elif codes.dtype == np.uint8 and self.packs:
+            start = len(codes) // _PACK * _PACK
+            parts = [self._eight(codes[first : first + _PACK]) for first in range(0, start, _PACK)]
+        return np.concatenate([*parts, self._plainly(np.ascontiguousarray(codes[start:]))])
 
     def _plainly(self, codes: NDArray[Any]) -> Array:
         if not len(codes):
@@ -265,19 +277,24 @@ class _Evaluation:
         sizes = np.bincount((cell + np.arange(_PACK)[:, None] * cells).ravel(), minlength=_PACK * cells)
         return self._of_counts(counted, sizes, _PACK)
 
-    def _eight_by_lists(self, codes: NDArray[np.uint8]) -> Array:
-        """The same where the results of a list weigh alike."""
+    def _by_lists(self, codes: NDArray[np.uint8]) -> Array:
+        """The same for some permutations where the results of a list weigh alike: lists are counted first."""
         assert self.counts is not None
-        graph, n_groups = self.graph, self.graph.n_levels
-        cells = self.n_strata * n_groups
-        cell = graph.units.level_of[codes[:, graph.query_unit]] + graph.query_stratum * n_groups
-        cell += np.arange(_PACK)[:, None] * cells
-        place = (cell.T * self.n_columns) + np.arange(self.n_columns)[:, None, None]
-        weights = self.counts(codes) * self.list_weight[:, None]
-        counted = np.bincount(place.ravel(), weights.ravel(), minlength=_PACK * cells * self.n_columns)
-        return self._of_counts(counted, np.bincount(cell.ravel(), minlength=_PACK * cells), _PACK)
+        rows, n_groups = len(codes), self.graph.n_levels
+        by_list = self.counts(codes.T).astype(self.exact)
+        group = np.take(self.graph.units.level_of.astype(np.uint8), codes.T[self.graph.query_unit]).T.copy()
+        tables = np.empty((rows, self.n_strata, n_groups, self.n_columns))
+        sizes = np.empty(tables.shape[:3])
+        every = np.arange(n_groups, dtype=np.uint8)[:, None]
+        for stratum, queries in enumerate(self.in_stratum):
+            members = (group[:, None, queries] == every).astype(self.exact)
+            sizes[:, stratum] = members.sum(axis=-1)
+            if self.equal_weight is None:
+                members *= self.list_weight[queries]
+            tables[:, stratum] = members @ by_list[:, :, queries].transpose(0, 2, 1)
+        return self._of_counts(tables, sizes, rows)
 
-    def _of_counts(self, counted: NDArray[Any], sizes: NDArray[np.intp], rows: int) -> Array:
+    def _of_counts(self, counted: NDArray[Any], sizes: NDArray[Any], rows: int) -> Array:
         shape = (rows, self.n_strata, self.graph.n_levels)
         tables: Array = counted.reshape(*shape, self.n_columns) * np.float64(self.equal_weight or 1)
         if self.root_steps is not None:

@@ -90,7 +90,7 @@ def analyse(
         effect=as_it_is.effect,
         p_value=as_it_is.p_value,
         verdict=as_it_is.state,
-        detail=f"rerun with {_permutations(tester):,} permutations, as in the rows below",
+        detail=f"Rerun with {_permutations(tester):,} permutations, as in the rows below.",
     )
     by_rater = [] if annotations is None else _rater_by_rater(annotations, tester.results, name, rerun)
     return [base, *(SensitivityInfo.model_validate(row._asdict()) for row in rows), *by_rater]
@@ -102,7 +102,7 @@ def _rater_by_rater(annotations: Annotations, results: Results, name: str, rerun
         return []
     rows = []
     for rater, attribute in annotations.aligned(results.item_ids).attributes(name).items():
-        told = f"{int((attribute.level != MISSING).sum()):,} items labelled by this rater"
+        told = f"Items labelled by this rater: {int((attribute.level != MISSING).sum()):,}."
         row = SensitivityInfo(
             kind="rater",
             name=f"labels of {rater} alone",
@@ -114,7 +114,7 @@ def _rater_by_rater(annotations: Annotations, results: Results, name: str, rerun
         try:
             answer = rerun(replace(results, attributes={**results.attributes, name: attribute}))
         except InputError as error:
-            rows.append(row.model_copy(update={"detail": f"{told}; they cannot be tested alone: {error}"}))
+            rows.append(row.model_copy(update={"detail": f"{told} They cannot be tested alone: {error}"}))
             continue
         found = {"effect": answer.effect, "p_value": answer.p_value, "verdict": answer.state}
         rows.append(row.model_copy(update=found))

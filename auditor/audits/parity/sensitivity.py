@@ -82,6 +82,7 @@ class MissingBounds:
     n_items, n_slots : int
         Missing labels within K, and slots that show them.
     method : str
+        In a sentence.
     """
 
     low: float
@@ -180,8 +181,9 @@ def missing_bounds(
         high_answer=answered(rerun, largest),
         n_items=int(np.unique(results.item[slots]).size),
         n_slots=int(slots.sum()),
-        method="every missing item takes the label that makes the effect smallest, then largest"
-        + ("" if exact else _FOUND),
+        method="Every missing item takes the label that makes the effect smallest, then largest"
+        + ("" if exact else _FOUND)
+        + ".",
     )
 
 
@@ -323,7 +325,7 @@ def _with_scores(every: Looked, known: Looked) -> Contrast:
 def _missing_rows(found: MissingBounds | None) -> list[Row]:
     if found is None:
         return []
-    about = f"{found.n_items:,} items without a label in {found.n_slots:,} slots; {found.method}"
+    about = f"Items without a label: {found.n_items:,}, in {found.n_slots:,} slots. {found.method}"
     return [
         Row("missing labels", name, effect, _number(answer.p_value), answer.state, about)
         for name, effect, answer in (
@@ -336,8 +338,8 @@ def _missing_rows(found: MissingBounds | None) -> list[Row]:
 def _resampled_rows(found: Resampled) -> list[Row]:
     states = ", ".join(f"{state} {share:.0%}" for state, share in found.states.items())
     about = (
-        f"{found.n_reruns:,} reruns with labels drawn from confusions {found.source}, {found.changed:.0%} of labels changed; "
-        f"{states}"
+        f"Labels were drawn again {found.n_reruns:,} times from confusions {found.source}, which changed "
+        f"{found.changed:.0%} of them; verdicts: {states}."
     )
     names = ("2.5% of the effects", "median", "97.5% of the effects")
     most = next(iter(found.states), "")
@@ -350,12 +352,12 @@ def _resampled_rows(found: Resampled) -> list[Row]:
 def _tipping_row(found: TippingPoint) -> Row:
     if found.n_flips is None or found.answer is None:
         about = (
-            f"no change of labels {found.direction} that was tried turns the verdict; the test may rest on more differences "
-            "than the primary one"
+            f"No change of labels {found.direction} that was tried turns the verdict; the test may rest on more differences "
+            "than the primary one."
         )
         return Row("tipping point", "none found", None, None, found.before, about)
     labels = "1 changed label turns" if found.n_flips == 1 else f"{found.n_flips:,} changed labels turn"
-    bound = "" if found.exact else "; an upper bound: labels were chosen one by one by their influence"
+    bound = "" if found.exact else " This is an upper bound: labels were chosen one by one by their influence."
     first = ", ".join(
         f"{item} from {old} to {new}" for item, (old, new) in list(zip(found.item_ids, found.from_to, strict=True))[:5]
     )
@@ -366,15 +368,15 @@ def _tipping_row(found: TippingPoint) -> Row:
         _number(found.answer.effect),
         _number(found.answer.p_value),
         found.after,
-        f"of {found.n_labels:,} known labels, {found.direction}{bound}: {first}{more}",
+        f"Changed {found.direction}, of {found.n_labels:,} known labels: {first}{more}.{bound}",
     )
 
 
 def _left_out_rows(found: LeftOut) -> list[Row]:
     about = (
-        f"over all {len(found.effects):,} queries left out in turn the effect lies between {found.effect_low:.4g} and "
+        f"Over all {len(found.effects):,} queries left out in turn the effect lies between {found.effect_low:.4g} and "
         f"{found.effect_high:.4g}{'' if found.exact else ' to first order'}; without the most influential ones p lies between "
-        f"{found.p_low:.3g} and {found.p_high:.3g}"
+        f"{found.p_low:.3g} and {found.p_high:.3g}."
     )
     return [
         Row("query left out", name, _number(answer.effect), _number(answer.p_value), answer.state, about)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.audits.parity.contrasts import Contrast, Design, numbers
+from auditor.audits.parity.contrasts import Contrast, Design, numbers, order_of, rank_deviations
 from auditor.audits.parity.data import ITA_CUTOFFS, MISSING, Attribute, Results, slot_weights
 from auditor.audits.parity.subject import Subject
 from auditor.errors import InputError
@@ -148,7 +148,7 @@ def look(question: Question, results: Results | None = None) -> Looked:
         one = np.array([[name == question.level for name in levels]], dtype=np.float64)
         return Looked(subject, design, Contrast(weights, one), 0.0)
     both = (subject.group == a) | (subject.group == b)
-    order = _order(n_levels)
+    order = order_of(n_levels)
     scores = (order @ shares[both].mean(axis=0))[None, :]
     return Looked(subject, design, Contrast(weights, scores, (weights @ shares) @ order, both), 0.0)
 
@@ -214,7 +214,7 @@ def _of_target(question: Question, looked: Looked) -> NDArray[np.float64]:
     levels, shares = looked.subject.attribute.scale.levels, looked.subject.lists.shares
     if question.effect == "risk difference":
         return -np.array([name == question.level for name in levels], dtype=np.float64)
-    change: NDArray[np.float64] = shares.mean(axis=0) @ _order(len(levels))
+    change: NDArray[np.float64] = shares.mean(axis=0) @ order_of(len(levels))
     return change
 
 
@@ -273,8 +273,7 @@ def _target_scores(question: Question, subject: Subject) -> NDArray[np.float64] 
         place = levels.index(question.level or "")
         one: NDArray[np.float64] = (np.arange(len(levels)) == place) - target[:, [place]]
         return one
-    scores: NDArray[np.float64] = target @ _order(len(levels)).T
-    return scores
+    return rank_deviations(subject.lists.shares, target, subject.ranked_among)
 
 
 def _offset(question: Question, subject: Subject) -> float:
@@ -283,10 +282,3 @@ def _offset(question: Question, subject: Subject) -> float:
     if subject.target_mean is None:
         raise InputError("there is no target in degrees")
     return subject.target_mean
-
-
-def _order(n_levels: int) -> NDArray[np.float64]:
-    """Sign of c - d, shape (n_levels, n_levels)."""
-    places = np.arange(float(n_levels))
-    signs: NDArray[np.float64] = np.sign(places[:, None] - places[None, :])
-    return signs

@@ -134,9 +134,12 @@ class Measurement:
         if not self.found:
             return "No skin was found: mark it on the image."
         doubt = " The pixels differ more than one skin does: look at the mask." if self.doubtful else ""
+        middle, low, high = (
+            f"{value:.0f}".replace("-", "−") for value in (self.ita_degrees, self.ita_low, self.ita_high)
+        )
         return (
-            f"Proposal: ITA {self.ita_degrees:.0f} degrees (half of the pixels between {self.ita_low:.0f} and "
-            f"{self.ita_high:.0f}), hue {self.hue_degrees:.0f} degrees, nearest Monk tone {self.monk}; "
+            f"Proposal: ITA {middle} degrees (half of the pixels between {low} and {high}), hue "
+            f"{self.hue_degrees:.0f} degrees, nearest Monk tone {self.monk}; "
             f"{self.share:.0%} of the image taken for skin.{doubt}"
         )
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.audits.parity.areas import Degrees, Expected
 from auditor.audits.parity.data import MISSING, Attribute, Lists, Results, lists, slot_weights
 from auditor.audits.parity.findings import Mode
 from auditor.audits.parity.settings import named
@@ -33,8 +34,11 @@ class Subject:
         Expected shares of each query's list, in modes C1 and C2.
     target_mean : float or None
         Expected mean in degrees, in modes C1 and C2.
-    target_cumulative : ndarray of float64, shape (n, n_grid), or None
-        Expected share of each query's list at or below each point of the lists' grid of degrees, in mode C1.
+    ranked_among : ndarray of float64, shape (n_levels,), or None
+        Shares among which the results of all queries are ranked, in mode C1: labels are permuted over one catalog, whatever
+        the queries. None in mode C2, where each query's results are ranked among its own target.
+    expected : Expected or None
+        Degrees that are expected of each query's list, in mode C1 on an ITA scale.
     """
 
     attribute: Attribute
@@ -44,7 +48,8 @@ class Subject:
     stratum: NDArray[np.int32]
     target: NDArray[np.float64] | None = None
     target_mean: float | None = None
-    target_cumulative: NDArray[np.float64] | None = None
+    ranked_among: NDArray[np.float64] | None = None
+    expected: Expected | None = None
 
 
 def resolve(spec: ParitySpec, results: Results) -> tuple[Mode, str]:
@@ -203,16 +208,12 @@ def _with_target(made: Subject, results: Results, mode: Mode) -> Subject:
     np.add.at(exposure, (results.query, results.item_stratum[results.item]), weight)
     exposure = exposure[made.lists.queries]
     exposure /= exposure.sum(axis=1, keepdims=True)
-    mean = cumulative = None
+    target = exposure @ share
+    mean = expected = None
     if attribute.value is not None:
         value, stratum = attribute.value[known], results.item_stratum[known]
         sums = np.bincount(stratum, weights=value, minlength=n_strata)
         means = sums / np.maximum(table.sum(axis=1), 1)
         mean = float((exposure @ means).mean())
-        assert made.lists.grid is not None, "lists have a grid on an ITA scale"
-        grid = made.lists.grid
-        counts = np.zeros((n_strata, len(grid)))
-        np.add.at(counts, (stratum, np.searchsorted(grid, value, side="left")), 1)
-        below = np.cumsum(counts, axis=1) / np.maximum(table.sum(axis=1, keepdims=True), 1)
-        cumulative = exposure @ below
-    return replace(made, target=exposure @ share, target_mean=mean, target_cumulative=cumulative)
+        expected = Expected(Degrees(stratum, value, 1 / table.sum(axis=1)[stratum]), exposure)
+    return replace(made, target=target, target_mean=mean, ranked_among=target.mean(axis=0), expected=expected)

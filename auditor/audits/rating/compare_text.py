@@ -1,26 +1,9 @@
 """A comparison of two runs in words and in figures as people read them; they are A and B, as in its table."""
 
-from dataclasses import dataclass
-
+from auditor.audits.comparison import SmallTable, p_cell
 from auditor.audits.rating.agreement import Estimate
 from auditor.audits.rating.certificate import percent
 from auditor.audits.rating.compare import AgainstPeople, AxisComparison, PairComparison
-
-
-@dataclass(frozen=True)
-class Cells:
-    """A small table as people read it.
-
-    Attributes
-    ----------
-    columns : tuple of (title, what it holds)
-        A title may have two lines.
-    rows : tuple of tuple of str
-    """
-
-    title: str
-    columns: tuple[tuple[str, str], ...]
-    rows: tuple[tuple[str, ...], ...]
 
 
 def headline(pair: PairComparison, confidence: float) -> str:
@@ -79,7 +62,7 @@ def _around(a_less_b: Estimate, confidence: float) -> str:
     return f"{percent(confidence)} CI {_number(low)} to {_number(high)}"
 
 
-def differences(pair: PairComparison, confidence: float) -> Cells:
+def differences(pair: PairComparison, confidence: float) -> SmallTable:
     """Both judges by axis: means, A less B with its interval, who is higher how often."""
     columns = (
         ("Axis", "Axis of the rubric."),
@@ -107,10 +90,10 @@ def differences(pair: PairComparison, confidence: float) -> Cells:
         )
         for axis in pair.axes
     )
-    return Cells("Scores of both judges", columns, rows)
+    return SmallTable("Scores of both judges", columns, rows)
 
 
-def against_people(pair: PairComparison, confidence: float) -> Cells | None:
+def against_people(pair: PairComparison, confidence: float) -> SmallTable | None:
     """Both judges against people's labels by axis; None where nobody rated."""
     rated = [(axis.title, axis.people) for axis in pair.axes if axis.people is not None]
     if not rated:
@@ -133,7 +116,7 @@ def against_people(pair: PairComparison, confidence: float) -> Cells | None:
         ),
     )
     rows = tuple(_people_row(title, people) for title, people in rated)
-    return Cells("Both judges against people", columns, rows)
+    return SmallTable("Both judges against people", columns, rows)
 
 
 def _people_row(title: str, people: AgainstPeople) -> tuple[str, ...]:
@@ -144,7 +127,7 @@ def _people_row(title: str, people: AgainstPeople) -> tuple[str, ...]:
         _value(people.mae.b),
         _with_interval(people.mae.difference),
         *("–" if count is None else f"{count:,}" for count in (people.a_right, people.b_right)),
-        "–" if people.mcnemar_p is None else f"{people.mcnemar_p:.3f}",
+        p_cell(people.mcnemar_p),
     )
 
 

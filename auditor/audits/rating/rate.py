@@ -130,7 +130,7 @@ def _count(task: _Task, context: Context) -> int:
         raise InputError(
             "The file holds no conversation that can be rated",
             file=task.file.name,
-            fix="The preview lists what is wrong with each record.",
+            fix="On the desktop the preview of the file says what is wrong with each record.",
         )
     return total
 

@@ -145,6 +145,8 @@ class RatingPass:
     def _stop_if_asked(self) -> None:
         if self._context.cancelled():
             done, total = self._progress.done, self._progress.total
+            # A message of its own, so that the last count is written however short ago the one before it was.
+            self._context.progress(done, total, "Stopping")
             raise Cancelled(f"Stopped after {done:,} of {total:,} ratings; what was rated is kept.")
 
     def _rate_window(self, number: int, window: Sequence[Conversation], held: _Flushed) -> None:

@@ -75,7 +75,7 @@ class Several(InputError):
     count : int
         All problems.
     listed : int
-        Kinds of problem that the sentence lists, a line each, where there is no preview that does; 0 for none.
+        Kinds of problem that the sentence lists, a line each, where nothing else does; 0 for none.
     """
 
     def __init__(self, errors: Sequence[InputError], count: int, *, listed: int = 0) -> None:
@@ -87,7 +87,7 @@ class Several(InputError):
 
     def _sentence(self) -> str:
         if not self._listed:
-            return f"{super()._sentence()} There are {self.count:,} problems in all; the preview lists them."
+            return f"{super()._sentence()} There are {self.count:,} problems in all."
         kinds: dict[tuple[str | None, ...], list[InputError]] = {}
         for error in self.errors:
             kinds.setdefault((error.file, error.column, error.problem, error.fix), []).append(error)

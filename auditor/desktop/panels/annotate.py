@@ -6,30 +6,21 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtGui import QKeySequence, QShortcut
-from PySide6.QtWidgets import QFileDialog, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFileDialog, QSplitter, QVBoxLayout, QWidget
 
 from auditor.audits.parity.tones import LEVELS, UNCERTAIN
 from auditor.case.records import AnnotationSource
+from auditor.desktop.panels import annotate_keys
 from auditor.desktop.panels.annotate_bar import AnnotateBar
 from auditor.desktop.panels.annotate_items import AnnotateItems
-from auditor.desktop.panels.annotate_large import LargeImage
+from auditor.desktop.panels.annotate_pages import AnnotatePages
 from auditor.desktop.panels.annotate_side import AnnotateSide
 from auditor.desktop.session import Session
 from auditor.desktop.widgets.contact_sheet import ContactSheet, SheetModel
-from auditor.desktop.widgets.detail import key_words, plain_label
+from auditor.desktop.widgets.detail import plain_label
 from auditor.desktop.widgets.pane import ScrollPane
 from auditor.desktop.widgets.swatches import tone_words
 
-_KEYS = (
-    "{digits} set the tone and go on · Z or ? uncertain · U undo · J next open · arrows move · Space large · M measure · "
-    "Enter confirm · O others · + − size · Esc back"
-)
-_KEYS_LARGE = (
-    "{digits} set the tone and go on · Z or ? uncertain · U undo · arrows move · M measure: then drag to add skin to the mask, "
-    "with the right button to take it away · Enter confirm · Space or Esc back to the sheet"
-)
-_DIGITS = {"monk": "1–9 and 0", "fitzpatrick": "1–6"}
 _NO_NAME = "Enter your name first: it is kept with your annotations."
 _NO_CASE = "Annotations are kept in a case: make or open one first."
 _READ_ONLY = "This case is open for reading only: nobody can annotate in it here."
@@ -70,7 +61,6 @@ class AnnotationDesk(QWidget):
         self.bar = AnnotateBar()
         self.bar.back.connect(self.closed)
         self.bar.named.connect(self._take_rater)
-        self.bar.done.connect(self._look)
         self.bar.scale_asked.connect(self._take_scale)
         self.bar.blind.toggled.connect(lambda _on: self._show_others())
         self.bar.export_asked.connect(self._choose_export)
@@ -79,12 +69,9 @@ class AnnotationDesk(QWidget):
         self.sheet.moved.connect(self._moved)
         self.sheet.doubleClicked.connect(lambda _index: self.toggle_large())
         self.bar.resized.connect(self.sheet.resize_cells)
-        self.large = LargeImage()
-        self.state = plain_label(name="soft")
-        self.state.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.middle = QStackedWidget()
-        for page in (self.state, self.sheet, self.large):
-            self.middle.addWidget(page)
+        self.middle = AnnotatePages(self.sheet)
+        self.large, self.state = self.middle.large, self.middle.state
+        self.bar.done.connect(self.middle.look)
         self.side = AnnotateSide()
         for picture in (self.large, self.side.picture):
             picture.corrected.connect(self._correct)
@@ -112,7 +99,6 @@ class AnnotationDesk(QWidget):
         layout.addWidget(self.help)
 
     def _make_shortcuts(self) -> None:
-        everywhere, here = Qt.ShortcutContext.WidgetWithChildrenShortcut, Qt.ShortcutContext.WidgetShortcut
         commands: list[tuple[str, Callable[[], object]]] = [
             *((str(digit), partial(self._digit, digit)) for digit in range(10)),
             ("Z", partial(self.annotate, UNCERTAIN)),
@@ -125,15 +111,9 @@ class AnnotationDesk(QWidget):
             ("-", partial(self.sheet.resize_cells, -1)),
             ("Escape", self._escape),
         ]
-        for keys, callback in commands:
-            _shortcut(self, keys, callback, everywhere)
-        # Space and Enter press buttons wherever they have the focus; in the sheet and the image they are commands.
-        for place in (self.sheet, self.large):
-            _shortcut(place, "Space", self.toggle_large, here)
-            for keys in ("Return", "Enter"):
-                _shortcut(place, keys, self.confirm, here)
-        for keys, rows, columns in (("Left", 0, -1), ("Right", 0, 1), ("Up", -1, 0), ("Down", 1, 0)):
-            _shortcut(self.large, keys, partial(self.sheet.step, rows, columns), here)
+        annotate_keys.bind_everywhere(self, commands)
+        annotate_keys.bind_pages((self.sheet, self.large), self.toggle_large, self.confirm)
+        annotate_keys.bind_arrows(self.large, self.sheet.step)
 
     def open(self, results: Path, catalog: Path | None, options: Mapping[str, Any]) -> bool:
         """Read results and show their items; returns whether there is a case that annotations can be kept in.
@@ -165,7 +145,7 @@ class AnnotationDesk(QWidget):
         self._seen.clear()
         self._revealed = False
         self.model.set_size(0, 0)
-        self.middle.setCurrentWidget(self.state)
+        self.middle.show_words()
         self.side.setEnabled(False)
         self.side.clear()
 
@@ -176,8 +156,7 @@ class AnnotationDesk(QWidget):
             self.closed.emit()
 
     def _fail(self, sentence: str) -> None:
-        self.state.setText(sentence)
-        self.middle.setCurrentWidget(self.state)
+        self.middle.show_words(sentence)
 
     def _show_sheet(self) -> None:
         sheet, book = self.items.sheet, self.items.book
@@ -190,15 +169,14 @@ class AnnotationDesk(QWidget):
         if not self.model.rowCount():
             self.model.set_size(sheet.n_queries, sheet.longest)
         self.side.setEnabled(True)
-        if self.middle.currentWidget() is self.state:
-            self.middle.setCurrentWidget(self.sheet)
+        self.middle.show_sheet()
         self.bar.show_raters(book.raters, book.rater)
         self.sheet.go_to(*sheet.cell(book.next_open(-1) or 0))
         self._show_item()
         self.sheet.redraw()
         self.items.ask_agreement(self.side.alpha.setText)
         if book.rater:
-            self._look()
+            self.middle.look()
         else:
             self.bar.name.setFocus()
 
@@ -235,7 +213,7 @@ class AnnotationDesk(QWidget):
         known, proposal = self.items.images.known(item), self.items.measurements.found(item)
         words = self.items.item_id(item) if known and known.large else self.items.images.small(item)[1]
         overlay = proposal.overlay if proposal else ""
-        is_large = self.middle.currentWidget() is self.large
+        is_large = self.middle.is_large
         if is_large:
             self.large.show_image(known.large if known else "", words, overlay=overlay)
         self.side.picture.setVisible(not is_large)
@@ -267,26 +245,21 @@ class AnnotationDesk(QWidget):
         """Show the image in large, or the sheet again."""
         if self.item is None:
             return
-        is_large = self.middle.currentWidget() is self.large
-        self.middle.setCurrentWidget(self.sheet if is_large else self.large)
+        self.middle.toggle_large()
         self._show_pictures(self.item)
         self._show_help()
-        self._look()
+        self.middle.look()
 
     def _show_help(self) -> None:
-        keys = _KEYS_LARGE if self.middle.currentWidget() is self.large else _KEYS
-        self.help.setText(key_words(keys.format(digits=_DIGITS[self.items.scale])))
-
-    def _look(self) -> None:
-        (self.large if self.middle.currentWidget() is self.large else self.sheet).setFocus()
+        self.help.setText(annotate_keys.help_words(self.items.scale, is_large=self.middle.is_large))
 
     def _escape(self) -> None:
-        if self.middle.currentWidget() is self.large:
+        if self.middle.is_large:
             self.toggle_large()
-        elif self.sheet.hasFocus() or self.middle.currentWidget() is self.state:
+        elif self.sheet.hasFocus() or self.middle.is_empty:
             self.closed.emit()
         else:
-            self._look()
+            self.middle.look()
 
     def _digit(self, digit: int) -> None:
         levels = LEVELS[self.items.scale]
@@ -392,9 +365,3 @@ class AnnotationDesk(QWidget):
         """Draw in the colours of the theme."""
         self.sheet.redraw()
         self._show_item()
-
-
-def _shortcut(place: QWidget, keys: str, callback: Callable[[], object], context: Qt.ShortcutContext) -> None:
-    shortcut = QShortcut(QKeySequence(keys), place)
-    shortcut.setContext(context)
-    shortcut.activated.connect(callback)

@@ -45,6 +45,7 @@ class AnnotateBar(RaterBar):
         self._below.addWidget(plain_label("Images", wrap=False))
         for text, step, help_text in (("−", -1, "Smaller images (−)"), ("+", 1, "Larger images (+)")):
             button = QToolButton()
+            button.setObjectName("quick")
             button.setText(text)
             button.setToolTip(help_text)
             button.setAccessibleName(help_text)

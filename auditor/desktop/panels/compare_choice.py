@@ -1,6 +1,6 @@
-"""The left part of the Compare panel: which finished rating runs, and whether they were asked the same way."""
+"""The left part of the Compare panel: which finished runs of one audit, and whether they were asked the same way."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal
@@ -8,22 +8,22 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QLabel, QSizePolicy, QStyle, QVBoxLayout, QWidget
 
 from auditor.desktop import theme
+from auditor.desktop.panels import compare_alike as alike
 from auditor.desktop.session import Session
 from auditor.desktop.widgets.detail import plain_label, plain_tip
 from auditor.desktop.widgets.pane import ElidedLabel, ScrollPane
 
 _NO_CASE = "No case is open: open one under Overview."
-_FEWER_THAN_TWO = "Two finished rating runs are needed. Rate the same conversations with another judge, then come back."
-_HELP = "Tick two or more. The first you tick is A; each other one is B beside it. Differences are A less B."
-_SCOPES = {"last_response": "Last reply", "conversation": "Whole conversation"}
-#: What makes the instrument: field of a run -> what people call it.
-_INSTRUMENT = {
-    "rubric_sha256": "the rubric",
-    "order": "the order of the prompt",
-    "scope": "what is rated",
-    "variants": "the prompt's variants",
-    "merge": "how several scores are merged",
-}
+_FEWER_THAN_TWO = (
+    "Two finished runs of one audit are needed. Rate the same conversations with another judge, or ask the same queries under "
+    "Guard with another model or prompt, then come back."
+)
+_HELP = (
+    "Tick two or more of one audit. The first you tick is A; each other one is B beside it. Differences are A less B."
+)
+_OTHER_AUDIT = "Only runs of one audit can be compared: untick the others first."
+#: Audits whose runs can be compared -> what their runs are headed with.
+_TITLES = {"rating": "Rating runs", "guard": "Guard runs"}
 
 
 class _Tick(QCheckBox):
@@ -53,8 +53,8 @@ class _RunBox(QFrame):
         self.setObjectName("card")
         self.run = run
         self.tick = _Tick(run["model"])
-        self.tick.setAccessibleName(f"Compare {run['model']}, {run['created']}")
-        self.tick.setToolTip(plain_tip(f"{run['model']}, run {run['id']}"))
+        self.tick.setAccessibleName(f"Compare {run['model']}, {run['lines'][0]}")
+        self.offer(True)
         self.letter = QLabel()
         self.letter.setObjectName("state")
         top = QHBoxLayout()
@@ -64,16 +64,16 @@ class _RunBox(QFrame):
         layout.setContentsMargins(10, 8, 10, 8)
         layout.setSpacing(2)
         layout.addLayout(top)
-        scope = _SCOPES.get(run["scope"], run["scope"])
-        for words in (
-            f"{run['created']}, {run['n']:,} conversations",
-            f"{scope}, rubric {run['rubric']} ({run['rubric_sha256'][:8]}…)",
-            run["verdict"],
-        ):
+        for words in (*run["lines"], run["verdict"]):
             line = ElidedLabel("help")
             line.setText(words)
             line.setToolTip(plain_tip(words))
             layout.addWidget(line)
+
+    def offer(self, offered: bool) -> None:
+        """Say whether the run can be ticked beside those that are."""
+        self.tick.setEnabled(offered)
+        self.tick.setToolTip(plain_tip(f"{self.run['model']}, run {self.run['id']}") if offered else _OTHER_AUDIT)
 
 
 class CompareChoice(QWidget):
@@ -93,15 +93,16 @@ class CompareChoice(QWidget):
         self._boxes: dict[str, _RunBox] = {}
         self._chosen: list[str] = []
         self.words = plain_label(_NO_CASE, name="help")
-        self._runs = QVBoxLayout()
-        self._runs.setSpacing(8)
+        self._runs = {audit: _runs_layout() for audit in _TITLES}
+        self._titles = {audit: plain_label(title, name="heading") for audit, title in _TITLES.items()}
         self.people = plain_label(name="help")
         inner = QWidget()
         layout = QVBoxLayout(inner)
         layout.setContentsMargins(14, 14, 14, 14)
-        layout.addWidget(plain_label("Runs", name="heading"))
         layout.addWidget(self.words)
-        layout.addLayout(self._runs)
+        for audit, runs in self._runs.items():
+            layout.addWidget(self._titles[audit])
+            layout.addLayout(runs)
         layout.addSpacing(6)
         self._people_title = plain_label("Human ratings", name="heading")
         layout.addWidget(self._people_title)
@@ -129,16 +130,16 @@ class CompareChoice(QWidget):
         return footer
 
     def refresh(self) -> None:
-        """Read the finished rating runs of the case anew; what is ticked and still there stays ticked."""
+        """Read the finished runs of the case anew; what is ticked and still there stays ticked."""
         case = self._session.case
         if case is None:
             self.clear()
             return
-        self._session.asker.ask("rating_runs", {"case": str(case.path)}, self._show, self.words.setText)
+        self._session.asker.ask("comparable_runs", {"case": str(case.path)}, self._show, self.words.setText)
 
     def clear(self) -> None:
         """Offer nothing."""
-        self._session.asker.drop("rating_runs")
+        self._session.asker.drop("comparable_runs")
         self._chosen = []
         self._show_boxes([])
         self.words.setText(_NO_CASE)
@@ -152,9 +153,12 @@ class CompareChoice(QWidget):
         self._chosen = [run for run in self._chosen if run in there]
         if there != set(self._boxes):
             self._show_boxes(runs)
-        self.words.setText("\n".join([_HELP if len(runs) > 1 else _FEWER_THAN_TWO, *found["problems"]]))
+        self.words.setText("\n".join([_HELP if _can_compare(runs) else _FEWER_THAN_TWO, *found["problems"]]))
         self.people.setText(found["people"])
-        self._people_title.show()
+        # Nobody rates by hand for the other audits.
+        has_ratings = not runs or any(run["audit"] == "rating" for run in runs)
+        self._people_title.setVisible(has_ratings)
+        self.people.setVisible(has_ratings)
         self._enable()
 
     def _show_boxes(self, runs: Sequence[dict[str, Any]]) -> None:
@@ -165,7 +169,9 @@ class CompareChoice(QWidget):
         for identity, box in self._boxes.items():
             box.tick.setChecked(identity in self._chosen)
             box.tick.toggled.connect(lambda ticked, identity=identity: self._ticked(identity, ticked))
-            self._runs.addWidget(box)
+            self._runs[box.run["audit"]].addWidget(box)
+        for audit, title in self._titles.items():
+            title.setVisible(any(run["audit"] == audit for run in runs))
 
     def _ticked(self, identity: str, ticked: bool) -> None:
         self._chosen = [run for run in self._chosen if run != identity] + ([identity] if ticked else [])
@@ -174,7 +180,8 @@ class CompareChoice(QWidget):
     def _enable(self) -> None:
         for identity, box in self._boxes.items():
             box.letter.setText(self._letter(identity))
-        self.alert.setText(self._instrument_words())
+            box.offer(self.audit in ("", box.run["audit"]))
+        self.alert.setText(alike.warning(self.audit, [self._boxes[identity].run for identity in self._chosen]))
         self.alert.setVisible(bool(self.alert.text()))
         self.compare.setEnabled(len(self._chosen) > 1)
         self.compare.setToolTip("" if self.compare.isEnabled() else "Tick two or more runs first.")
@@ -188,17 +195,10 @@ class CompareChoice(QWidget):
             return "A"
         return "B" if len(self._chosen) == 2 else f"B {place}"
 
-    def _instrument_words(self) -> str:
-        chosen = [self._boxes[identity].run for identity in self._chosen]
-        differ = [words for field, words in _INSTRUMENT.items() if len({run[field] for run in chosen}) > 1]
-        # The room decides what is left out of long conversations; where everything fitted it changes nothing.
-        if len({run["n_ctx"] for run in chosen}) > 1 and any(run["n_truncated"] for run in chosen):
-            differ.append("the tokens that a conversation may take")
-        if not differ:
-            return ""
-        listed = " and ".join(filter(None, (", ".join(differ[:-1]), differ[-1])))
-        verb = "differs" if len(differ) == 1 else "differ"
-        return f"Not the same instrument: {listed} {verb}. A difference may come from how the judges were asked."
+    @property
+    def audit(self) -> str:
+        """Audit of the runs that are ticked; empty while none is."""
+        return str(self._boxes[self._chosen[0]].run["audit"]) if self._chosen else ""
 
     @property
     def chosen(self) -> list[str]:
@@ -210,6 +210,21 @@ class CompareChoice(QWidget):
         """Ids of the runs that can be ticked, newest first."""
         return list(self._boxes)
 
+    def box(self, identity: str) -> QCheckBox:
+        """What ticks a run."""
+        return self._boxes[identity].tick
+
     def tick(self, identity: str) -> None:
         """Tick a run."""
-        self._boxes[identity].tick.setChecked(True)
+        self.box(identity).setChecked(True)
+
+
+def _runs_layout() -> QVBoxLayout:
+    layout = QVBoxLayout()
+    layout.setSpacing(8)
+    return layout
+
+
+def _can_compare(runs: Sequence[Mapping[str, Any]]) -> bool:
+    audits = [run["audit"] for run in runs]
+    return any(audits.count(audit) > 1 for audit in set(audits))

@@ -20,10 +20,15 @@ from auditor.desktop.widgets.quick import QuickFilters
 from auditor.desktop.widgets.table import Table
 
 _EMPTY = (
-    "Tick two or more finished rating runs of the same conversations on the left and press Compare: how their scores differ "
-    "by axis, who rates higher where, and, where people rated too, who is right. To have a second run, rate the same file "
-    "with another judge under Rate."
+    "Tick two or more finished runs of one audit on the left and press Compare. Rating runs of the same conversations: how "
+    "their scores differ by axis, who rates higher where, and, where people rated too, who is right. Guard runs of the same "
+    "queries: how their accuracies and risks differ under every attack, and which of them is right where."
 )
+#: Audit -> title of the tab of its rows, their table's name, what an empty filter says.
+_ROWS = {
+    "rating": ("Ratings", "Ratings side by side", "Filter: text, or difference > 1; several with ;"),
+    "guard": ("Answers", "Answers side by side", "Filter: text, or condition is correct; several with ;"),
+}
 
 
 class CompareResults(QWidget):
@@ -31,13 +36,13 @@ class CompareResults(QWidget):
 
     Signals
     -------
-    pair_shown(object)
-        Two runs came into view: letter, run and model of each.
+    pair_shown(str, object)
+        Two runs came into view: their audit; letter, run and model of each.
     row_selected(int)
         Shown row of the table, -1 for none.
     """
 
-    pair_shown = Signal(object)
+    pair_shown = Signal(str, object)
     row_selected = Signal(int)
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
@@ -45,6 +50,7 @@ class CompareResults(QWidget):
         self._session = session
         self._asked: dict[str, Any] | None = None
         self._pairs: list[dict[str, Any]] = []
+        self._audit = ""
         self._folder: Path | None = None
         self.figures: list[Listing] = []
         self.state = plain_label(name="state")
@@ -55,7 +61,7 @@ class CompareResults(QWidget):
         self.pair.setAccessibleName("Which run is B")
         self.pair.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.pair.setMinimumContentsLength(16)
-        self.pair.setToolTip("The sentence, the figures and the ratings below are of A and this run.")
+        self.pair.setToolTip("The sentence, the figures and the rows below are of A and this run.")
         self.pair.activated.connect(self.show_pair)
         top = QHBoxLayout()
         top.addWidget(self.state, 1)
@@ -70,7 +76,7 @@ class CompareResults(QWidget):
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
         self.tabs.addTab(ScrollPane(self._build_differences()), "Differences")
-        self.tabs.addTab(self._build_units(), "Ratings")
+        self.tabs.addTab(self._build_units(), "")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(14, 14, 14, 10)
         layout.addWidget(card)
@@ -92,8 +98,7 @@ class CompareResults(QWidget):
         return inner
 
     def _build_units(self) -> QWidget:
-        self.table = Table("Ratings side by side")
-        self.table.filter.setPlaceholderText("Filter: text, or difference > 1; several with ;")
+        self.table = Table("Side by side")
         self.table.selected.connect(self.row_selected)
         self.quick = QuickFilters("Quick filter")
         self.quick.chosen.connect(self.table.set_condition)
@@ -159,7 +164,12 @@ class CompareResults(QWidget):
         self.verdict.setText(sentence)
 
     def _show(self, found: dict[str, Any]) -> None:
-        self._pairs = found["pairs"]
+        self._pairs, self._audit = found["pairs"], found["audit"]
+        title, name, words = _ROWS[self._audit]
+        self.tabs.setTabText(1, title)
+        self.table.view.setAccessibleName(name)
+        self.table.filter.setAccessibleName(f"Filter of {name}")
+        self.table.filter.setPlaceholderText(words)
         self._show_state("Compared")
         self.alert.setText(" ".join(found["warnings"]))
         self.alert.setVisible(bool(found["warnings"]))
@@ -184,7 +194,7 @@ class CompareResults(QWidget):
             self.figures.append(_listing(table))
             self._figures.addWidget(self.figures[-1])
         self._show_pictures(pair["pictures"])
-        self.pair_shown.emit(pair["judges"])
+        self.pair_shown.emit(self._audit, pair["runs"])
         self._read_table(pair, place)
 
     def _show_pictures(self, pictures: Sequence[dict[str, Any]]) -> None:

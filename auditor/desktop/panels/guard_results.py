@@ -32,7 +32,16 @@ _TABLES = {
 _FIRST = {
     "conditions": (
         *("condition", "accuracy_zero_shot", "accuracy_unguarded", "accuracy_guarded", "risk_guarded", "harm_guarded"),
-        *("risk_unguarded", "harm_unguarded", "lost_benefit", "fallback", "mean_exit", "layer_passes", "n"),
+        *(
+            "n_corrupted",
+            "risk_unguarded",
+            "harm_unguarded",
+            "lost_benefit",
+            "fallback",
+            "mean_exit",
+            "layer_passes",
+            "n",
+        ),
     ),
     "flipped": ("label", "zero_shot", "unguarded", "guarded", "text", "condition", "change", "drop"),
     "influence": ("influence", "low", "high", "word", "corrupted", "text", "accuracy_change"),

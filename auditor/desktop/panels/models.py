@@ -23,7 +23,11 @@ from auditor.models import ModelFile
 from auditor.models.starter import STARTER_WARNING
 
 _COLUMNS = ("Name", "Architecture", "Quantisation", "Weights", "Size", "Context", "Licence", "Fits here")
-_EMPTY = "There is no model yet. Add a GGUF file, for example a 7B model in Q4_K_M; it is used where it lies or copied."
+_EMPTY = (
+    "There is no model yet. Add a GGUF file, for example a 7B model in Q4_K_M, or drop the folder of a transformers model with "
+    "safetensors (for Guard); it is used where it lies or copied."
+)
+_ADD = "To add the folder of a transformers model, drop it on the window."
 
 
 class ModelsPanel(QWidget):
@@ -46,6 +50,7 @@ class ModelsPanel(QWidget):
         self.table = Listing("Model library", _COLUMNS)
         self.table.itemSelectionChanged.connect(self._show_selected)
         self.add_button = theme.icon_button("add", "Add a GGUF file…")
+        self.add_button.setToolTip(_ADD)
         self.add_button.clicked.connect(self._choose)
         self.copy = QCheckBox("Copy it into the library")
         self.copy.setToolTip("Otherwise the file is used where it lies, and must stay there.")

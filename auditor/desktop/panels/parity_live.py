@@ -14,7 +14,7 @@ _METRICS = ("p_value", "p_low", "p_high")
 _GAP, _RIGHT, _TOP = 8, 16, 14
 #: Room below the scale; in a narrow part the caption stands on two lines under the numbers.
 _BOTTOM, _NARROW_BOTTOM, _LINE = 40, 74, 20
-_CAPTION = "relabellings; shaded: where p lies with 99% confidence"
+_CAPTION = "p-value over relabellings; shaded: where it lies with 99% confidence"
 #: Lines of the scale; what is smaller than the last one lies on it.
 _TICKS = (1.0, 0.1, 0.01, 0.001, 0.0001)
 

@@ -1,9 +1,11 @@
 """Pictures one below the other, each of which can be saved."""
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QLayout, QVBoxLayout
 
 from auditor.desktop.session import Session
@@ -11,7 +13,7 @@ from auditor.desktop.widgets.figure import FigureCard
 
 
 class PictureColumn(QVBoxLayout):
-    """A column of pictures that a task has drawn.
+    """A column of pictures that a task has drawn; they come one by one, so that the window lives meanwhile.
 
     Parameters
     ----------
@@ -23,18 +25,37 @@ class PictureColumn(QVBoxLayout):
         super().__init__()
         self._session, self._task = session, export
         self._asked: dict[str, Any] = {}
+        self._waiting: deque[dict[str, Any]] = deque()
+        # Fires once whatever else happens in the window has had its turn.
+        self._turn = QTimer(self, singleShot=True, interval=0)
+        self._turn.timeout.connect(self._show_next)
         self.cards: list[FigureCard] = []
 
     def show_pictures(self, pictures: Sequence[dict[str, Any]], asked: Mapping[str, Any]) -> None:
         """Show pictures, and what was asked for to get them: a saved one is drawn from the same, in light colours."""
         self.take_away()
         self._asked = dict(asked)
-        self.cards = [FigureCard(picture, self.export) for picture in pictures]
-        for card in self.cards:
-            self.addWidget(card)
+        self._waiting.extend(pictures)
+        self._show_next()
+
+    def _show_next(self) -> None:
+        if self._waiting:
+            card = FigureCard(self._waiting.popleft(), self.export)
+            # Above whatever stands at the end of the column.
+            self.insertWidget(len(self.cards), card)
+            self.cards.append(card)
+        if self._waiting:
+            self._turn.start()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all pictures are there."""
+        return not self._waiting
 
     def take_away(self) -> None:
         """Show none."""
+        self._turn.stop()
+        self._waiting.clear()
         self.cards = []
         empty(self)
 

@@ -80,6 +80,7 @@ class ImportRatings(QDialog):
         self.axes.setTabKeyNavigation(False)
         self.axes.verticalHeader().hide()
         self.axes.setShowGrid(False)
+        self.axes.horizontalHeader().setStretchLastSection(True)
         self.rows = Listing("First rows of the file", ())
         self.rows.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
         for table in (self.axes, self.rows):

@@ -12,6 +12,7 @@ from auditor.desktop.panels.run_results import RunResults
 from auditor.desktop.session import Session
 from auditor.desktop.widgets.columns import Numbers, Texts
 from auditor.desktop.widgets.table import Table
+from auditor.runs.contract import RunState
 from auditor.runs.directory import RunDirectory
 from auditor.runs.executor import RunStatus
 
@@ -84,11 +85,14 @@ class RateResults(RunResults):
     def _show_unfinished(self, status: RunStatus) -> None:
         if status.state.is_live:
             words = status.message or "Working"
-            done = f": {status.done:,} of {status.total:,} conversations so far" if status.total else ""
+            done = f": {status.done:,} of {status.total:,} so far" if status.total else ""
             self.verdict.setText(f"{words}{done}. Partial results are below.")
         else:
-            kept = f"{self.table.model.all_rows:,} ratings are kept." if self.table.model.all_rows else ""
-            self.verdict.setText(f"{status.message or status.state.value.capitalize()} {kept}".strip())
+            n = self.table.model.all_rows
+            # Who cancelled a run is told by its own message how much of it is kept.
+            is_told = status.state is RunState.CANCELLED and bool(status.message)
+            kept = "" if is_told or not n else f" {n:,} rating{'s are' if n != 1 else ' is'} kept."
+            self.verdict.setText(f"{status.message or f'{status.state.value.capitalize()}.'}{kept}")
 
     def _facts(self, findings: Mapping[str, Any]) -> str:
         return (

@@ -103,8 +103,9 @@ class RateSetup(RunSetup):
     def _show_preview(self, found: dict[str, Any]) -> None:
         self._preview = found
         self.drop.words.setText(self._path.name if self._path else "")
-        count = f"{found['n_rows']:,} conversations"
-        bad = f", {found['n_problems']:,} records that cannot be rated" if found["n_problems"] else ""
+        n, n_bad = found["n_rows"], found["n_problems"]
+        count = f"{n:,} conversation{'s' if n != 1 else ''}"
+        bad = f", {n_bad:,} record{'s' if n_bad != 1 else ''} that cannot be rated" if n_bad else ""
         extra = rating.Spec.model_fields["mapping"].json_schema_extra
         fields = extra["fields"] if isinstance(extra, dict) else []
         names = {str(field): str(field).capitalize() for field in (fields if isinstance(fields, list) else [])}

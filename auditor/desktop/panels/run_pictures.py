@@ -51,6 +51,11 @@ class RunPictures(ScrollPane):
         self._layout.addStretch(1)
         self._session.said.emit(sentence)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all pictures that were drawn are there."""
+        return self._layout.is_whole
+
     def clear(self) -> None:
         """Show none."""
         self._run = None

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QPushButton, QTabWidget, QVBoxLayout, QWidget
 from auditor.desktop import theme
 from auditor.desktop.panels.run_pictures import RunPictures
 from auditor.desktop.panels.run_report import ReportButton
-from auditor.desktop.panels.run_table import load_table
+from auditor.desktop.panels.run_table import load_tables
 from auditor.desktop.session import Session
 from auditor.desktop.widgets.columns import Numbers, Texts
 from auditor.desktop.widgets.verdict import Tone, VerdictCard, VerdictPane
@@ -154,34 +154,34 @@ class RunResults(QWidget):
         self.report.show()
         self._show_tabs(is_live=False)
         self._set_tabs_shown(True)
+        there = {table["name"] for table in findings["tables"]}
         self.pictures.show_run(run)
-        self._load_tables(run, {table["name"] for table in findings["tables"]})
+        self._load_tables(run, {name: table for name, table in self.tables.items() if name in there})
         self._show_found(run)
 
-    def _load_tables(self, run: RunDirectory, there: set[str]) -> None:
-        for name, table in self.tables.items():
-            if name in there:
-                load_table(self._session, run, name, table, self._shower(run, name), self._kind(name))
-            else:
-                table.set_columns([])
-
-    def _shower(self, run: RunDirectory, name: str) -> Any:
-        def show(columns: list[Numbers | Texts]) -> None:
+    def _load_tables(self, run: RunDirectory, tables: "Mapping[str, Table]") -> None:
+        def show(name: str, columns: list[Numbers | Texts]) -> None:
             # Another run may have come into view while the table was read.
             if self.run is run:
                 self._show_table(name, columns)
 
-        return show
+        def tell(problems: list[str]) -> None:
+            if self.run is run:
+                self.card.show_alerts([*problems, *self.card.alerts])
 
-    def _kind(self, table: str) -> str:
-        return f"{self._audit} table {table}"
+        if tables:
+            load_tables(self._session, run, tables, show, tell, self._tables_kind)
+
+    @property
+    def _tables_kind(self) -> str:
+        return f"{self._audit} tables"
 
     def show_empty(self) -> None:
         """Say what to do."""
         self.run, self.report.run, self.is_whole = None, None, False
         self.pictures.clear()
-        for name, table in self.tables.items():
-            self._session.asker.drop(self._kind(name))
+        self._session.asker.drop(self._tables_kind)
+        for table in self.tables.values():
             table.set_columns([])
         self.card.clear(self._empty)
         for button in self._buttons:

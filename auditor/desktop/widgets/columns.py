@@ -49,11 +49,12 @@ class Numbers:
         return len(self.values)
 
     def text(self, row: int) -> str:
-        """Whole numbers with separators, others with their decimals."""
+        """Whole numbers with separators, others with their decimals; a real minus, as in sentences and pictures."""
         value = self.values[row]
         if value != value:
             return "–"
-        return f"{value:,.0f}" if self.whole else f"{value:.{self.decimals}f}"
+        text = f"{value:,.0f}" if self.whole else f"{value:.{self.decimals}f}"
+        return text.replace("-", "−")
 
     def append(self, value: object) -> None:
         """Add a cell."""
@@ -197,7 +198,8 @@ def arrange(
 def _holds(columns: Sequence[Numbers | Texts], n: int, part: str) -> Any:
     import numpy as np
 
-    condition = _CONDITION.match(part)
+    # A number may be typed, or copied from a cell with the real minus that it shows.
+    condition = _CONDITION.match(part.replace("−", "-"))
     if condition:
         for column in columns:
             if isinstance(column, Numbers) and condition[1].lower() in (column.name.lower(), column.title.lower()):

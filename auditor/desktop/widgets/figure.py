@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QByteArray, QMimeData, QRectF, QSize, Qt
-from PySide6.QtGui import QImage, QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtCore import QByteArray, QMimeData, QRectF, QSize, QSizeF, Qt
+from PySide6.QtGui import QImage, QPainter, QPaintEvent, QPixmap, QResizeEvent
 from PySide6.QtSvg import QSvgRenderer
 from PySide6.QtWidgets import (
     QApplication,
@@ -30,6 +30,7 @@ class _Svg(QWidget):
         super().__init__()
         self._renderer = QSvgRenderer(QByteArray(svg.encode()), self)
         self._renderer.setAspectRatioMode(Qt.AspectRatioMode.KeepAspectRatio)
+        self._drawn = QPixmap()
         self.setAccessibleName(words)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self._fit()
@@ -44,10 +45,19 @@ class _Svg(QWidget):
         self._fit()
 
     def paintEvent(self, _event: QPaintEvent) -> None:
+        width, scale = min(self.width(), _MAX_WIDTH), self.devicePixelRatioF()
+        size = (QSizeF(width, self.height()) * scale).toSize()
+        # Drawn once: scrolling, and cards that come after it, only copy it.
+        if self._drawn.size() != size:
+            self._drawn = QPixmap(size)
+            self._drawn.setDevicePixelRatio(scale)
+            self._drawn.fill(Qt.GlobalColor.transparent)
+            drawing = QPainter(self._drawn)
+            drawing.setRenderHint(QPainter.RenderHint.Antialiasing)
+            self._renderer.render(drawing, QRectF(0, 0, width, self.height()))
+            drawing.end()
         painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        width = min(self.width(), _MAX_WIDTH)
-        self._renderer.render(painter, QRectF(0, 0, width, self.height()))
+        painter.drawPixmap(0, 0, self._drawn)
         painter.end()
 
     def image(self, scale: int = 3) -> QImage:
@@ -74,6 +84,8 @@ class FigureCard(QFrame):
     ----------
     name : str
         Of the picture.
+    drawing : QWidget
+        The picture itself.
     """
 
     def __init__(
@@ -101,17 +113,17 @@ class FigureCard(QFrame):
             button.setAccessibleName(f"{words}: {picture['title']}")
             button.clicked.connect(callback)
             top.addWidget(button)
-        self._svg = _Svg(picture["svg"], picture["description"])
+        self.drawing = _Svg(picture["svg"], picture["description"])
         about = plain_label(picture["description"], name="help")
         layout = QVBoxLayout(self)
         layout.addLayout(top)
-        layout.addWidget(self._svg)
+        layout.addWidget(self.drawing)
         layout.addWidget(about)
 
     def copy(self) -> None:
         """Put the picture on the clipboard, as pixels and as SVG."""
         mime = QMimeData()
-        mime.setImageData(self._svg.image())
+        mime.setImageData(self.drawing.image())
         mime.setData("image/svg+xml", self._picture["svg"].encode())
         QApplication.clipboard().setMimeData(mime)
 

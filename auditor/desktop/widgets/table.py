@@ -11,6 +11,7 @@ from PySide6.QtWidgets import (
     QHeaderView,
     QLabel,
     QLineEdit,
+    QStyleOptionHeader,
     QTableView,
     QVBoxLayout,
     QWidget,
@@ -27,6 +28,7 @@ _ROW_HEIGHT = 26
 _TYPING_MS = 250
 #: What a cell, and a title with its sorting arrow, need beside their text; no column is wider than the last one.
 _CELL_PX, _TITLE_PX, _MOST_PX = 22, 36, 320
+_ARROWS = {QStyleOptionHeader.SortIndicator.SortUp: "▴", QStyleOptionHeader.SortIndicator.SortDown: "▾"}
 _ROOT = QModelIndex()
 Index = QModelIndex | QPersistentModelIndex
 
@@ -169,6 +171,23 @@ class TableModel(QAbstractTableModel):
         self._background.do(lambda: arrange(columns, rows, sort_by, descending, wanted), done, lambda _sentence: None)
 
 
+class _Header(QHeaderView):
+    """Titles with the sorting arrow beside their words, on the inner side: the style's own would lie upon numbers' titles."""
+
+    def __init__(self) -> None:
+        super().__init__(Qt.Orientation.Horizontal)
+        self.setSectionsClickable(True)
+
+    def initStyleOptionForIndex(self, option: QStyleOptionHeader, section: int) -> None:
+        """Write the arrow as part of the title."""
+        super().initStyleOptionForIndex(option, section)
+        arrow = _ARROWS.get(option.sortIndicator)
+        if arrow is not None:
+            option.sortIndicator = QStyleOptionHeader.SortIndicator.None_
+            is_right = bool(option.textAlignment & Qt.AlignmentFlag.AlignRight)
+            option.text = f"{arrow} {option.text}" if is_right else f"{option.text} {arrow}"
+
+
 class Table(QWidget):
     """A table with its filter line and the count of what is shown.
 
@@ -209,7 +228,8 @@ class Table(QWidget):
         self.view.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         self.view.verticalHeader().setDefaultSectionSize(_ROW_HEIGHT)
         self.view.verticalHeader().hide()
-        header = self.view.horizontalHeader()
+        header = _Header()
+        self.view.setHorizontalHeader(header)
         header.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
         header.setSortIndicatorClearable(True)
         header.setHighlightSections(False)

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 from auditor.audits import InputFile, guard
-from auditor.audits.guard import service
+from auditor.audits.guard import inputs, service
+from auditor.audits.guard.attacks import corrupted
 from auditor.audits.guard.findings import GuardFindings
+from auditor.audits.guard.pools import Draw
 from auditor.audits.guard.scoring import SCORES, packed, unpacked
 from auditor.audits.memory import MemoryContext
 from auditor.errors import Cancelled, InputError, ModelError
@@ -92,6 +94,27 @@ def test_twelve_calibration_queries_certify_nothing_and_the_verdict_says_what_it
     assert "a harmless prompt needs n ≥ 95" in sentence
     assert "few_queries" in {caution.code for caution in findings.warnings}
     assert findings.certificate.sentence.startswith("With probability at least 90%")
+
+
+def test_the_corrupted_demonstrations_are_counted_in_the_prompts_themselves(
+    whole: tuple[GuardFindings, Interrupted], sample_inputs: dict[str, InputFile]
+) -> None:
+    """Half of the targeted ones at most: those that show the target already are left as they are."""
+    _, context = whole
+    spec, given = asked(), inputs.read(sample_inputs, asked())
+    draw = Draw(given.demonstrations, spec, seed=5)
+    test = {row["query_id"] for row in context.tables["queries"].to_pylist() if row["pool"] == "test"}
+    rows = {row["condition"]: row["n_corrupted"] for row in context.tables["conditions"].to_pylist()}
+    found = {"cyclic:1": [], "targeted:0.5": []}
+    for name in test:
+        right = [shown.word for shown in draw.demonstrations(name)]
+        for condition, counts in found.items():
+            made = corrupted(draw.demonstrations(name), condition, given.task, seed=5, query_id=name)
+            counts.append(sum(one.word != word for one, word in zip(made, right, strict=True)))
+    assert rows["cyclic:1"] == 4 == np.mean(found["cyclic:1"])
+    assert rows["targeted:0.5"] == pytest.approx(np.mean(found["targeted:0.5"]))
+    assert 0 < rows["targeted:0.5"] < 2, "of four, half would be two"
+    assert (rows["mixture"], rows["mixture:1"], rows["correct"]) == (2, 4, 0)
 
 
 def test_accuracies_are_those_of_the_flushed_scores(whole: tuple[GuardFindings, Interrupted]) -> None:
@@ -251,9 +274,9 @@ def test_groups_are_never_split_and_are_the_units(
     table["group"] = [f"g{number // 4}" for number in range(len(table))]
     path = tmp_path / "grouped.csv"
     table.to_csv(path, index=False)
-    inputs = {**sample_inputs, "queries": InputFile(path, path.name, "")}
+    given = {**sample_inputs, "queries": InputFile(path, path.name, "")}
     context = MemoryContext({"model": tiny_model}, folder=tmp_path)
-    findings = guard.run(asked(influence_queries=0, attention_queries=0), inputs, context)
+    findings = guard.run(asked(influence_queries=0, attention_queries=0), given, context)
     rows = context.tables["queries"].to_pylist()
     pools: dict[str, set[str]] = {}
     for row in rows:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from auditor.audits.guard.compare import COLUMNS, RunTables, compare
+from auditor.audits.guard.compare_text import ground, guarded, headline, risks, unguarded
 from auditor.audits.guard.figures_compare import compare_pictures
 from auditor.errors import InputError
 from auditor.report.pictures import svg
@@ -99,6 +100,62 @@ def test_only_queries_that_test_in_both_count_whatever_their_order(tmp_path: Pat
     assert set(found.table["right"].to_pylist()) == {"both right", "A right, B wrong"}
 
 
+def test_a_row_of_the_table_leads_to_both_files_and_says_whether_the_guards_differ(tmp_path: Path) -> None:
+    pools = ["calibration"] * 10 + ["test"] * 90
+    a, b = run(tmp_path, "A", answers(80), pools=pools), run(tmp_path, "B", answers(60)[::-1], pools=pools)
+    rows = compare([a, b]).table.to_pylist()
+    assert [row["row_a"] for row in rows[:90]] == [row["row_b"] for row in rows[:90]] == list(range(11, 101))
+    assert [row["differs"] for row in rows] == [row["guarded_a"] != row["guarded_b"] for row in rows]
+    assert {row["differs"] for row in rows} == {True, False}
+
+
+def test_figures_are_told_as_people_read_them_and_clear_differences_are_marked(tmp_path: Path) -> None:
+    a, b = run(tmp_path, "A", answers(80)), run(tmp_path, "B", answers(60), more={"model_sha256": "1" * 64})
+    found = compare([a, b])
+    (pair,) = found.pairs
+    bare, kept = unguarded(pair, found.confidence), guarded(pair, found.confidence)
+    assert len({len(row) for shown in (bare, kept) for row in (*shown.rows, shown.columns)}) == 1
+    assert [row[0] for row in bare.rows] == ["Zero-shot", "Correct demonstrations", "Wrong labels in a circle (100%)"]
+    assert bare.rows[0][3] == "0.0 (0.0 to 0.0)"
+    assert [row[0] for row in kept.rows] == ["Correct demonstrations", "Wrong labels in a circle (100%)"]
+    assert kept.rows[0][1:3] == ("80.0", "60.0")
+    assert kept.rows[0][3].startswith("▲ +20.0 (+")
+    assert kept.rows[0][4] == "20 : 0"
+    lost = {row[0]: row for row in risks(pair, found.confidence).rows}
+    assert lost["Wrong labels in a circle (100%)"][1:3] == ("−10.0", "+10.0")
+    assert lost["Wrong labels in a circle (100%)"][3].startswith("▼ −20.0 (")
+    assert "They differ in model." in ground(pair, found)
+    assert "by a bootstrap over 100 test queries, each" in ground(pair, found)
+    assert headline(pair) == pair.sentence
+
+
+def test_of_many_clear_differences_the_largest_are_named(tmp_path: Path) -> None:
+    conditions = ["correct", "cyclic:1", "cyclic:0.5", "targeted:1", "random:1"]
+    more = {"unguarded": answers(20), "conditions": conditions}
+    found = compare([run(tmp_path, "A", answers(80), conditions=conditions), run(tmp_path, "B", answers(60), **more)])
+    said = headline(found.pairs[0])
+    assert said.startswith("A less B on 100 test queries, in percentage points: unguarded accuracy under correct ")
+    assert said.count("unguarded accuracy") == 4
+    assert said.endswith(" and 6 more accuracies in the table.")
+
+
+@pytest.mark.parametrize(
+    ("at", "step", "said"),
+    [(0.996, 0.001, "0.996"), (0.125, 0.005, "0.125"), (0.6, 0.1, "0.60"), (1.0, 0.001, "1.000")],
+)
+def test_a_threshold_is_told_as_it_is(tmp_path: Path, at: float, step: float, said: str) -> None:
+    """0.996 shown as 1.00 would read as zero-shot."""
+    fine = {"certificate": {"lambda_hat": at, "lambda_step": step}}
+    found = compare([run(tmp_path, "A", answers(80), more=fine), run(tmp_path, "B", answers(60))])
+    zero_shot = " (zero-shot)" if at == 1 else ""
+    assert f"The guard of A stands at lambda {said}{zero_shot}, that of B at 0.62." in ground(found.pairs[0], found)
+
+
+def test_a_small_p_value_does_not_read_as_none(tmp_path: Path) -> None:
+    (pair,) = compare([run(tmp_path, "A", answers(90)), run(tmp_path, "B", answers(60))]).pairs
+    assert guarded(pair, 0.95).rows[0][4:] == ("30 : 0", "<0.001")
+
+
 def test_queries_of_one_group_are_drawn_together(tmp_path: Path) -> None:
     groups = [f"g{i // 10}" for i in range(N)]
     scattered = [RIGHT if i % 10 < 6 else WRONG for i in range(N)]
@@ -114,6 +171,9 @@ def test_queries_of_one_group_are_drawn_together(tmp_path: Path) -> None:
         assert guarded.difference.high is not None
         widths.append(guarded.difference.high - guarded.difference.low)
         assert any(caution.code == "few_groups" for caution in found.cautions) == (found.pairs[0].groups == 10)
+        units = "10 groups of test queries" if found.pairs[0].groups == 10 else "100 test queries"
+        assert f"by a bootstrap over {units}" in ground(found.pairs[0], found)
+        assert f"by a bootstrap over {units}" in next(compare_pictures(found, "light")).description
     assert widths[0] > 1.3 * widths[1]
 
 
@@ -123,7 +183,10 @@ def test_what_a_reader_must_know_is_said(tmp_path: Path) -> None:
     b = run(tmp_path, "B", answers(60), more=more, sha256="other")
     cautions = {caution.code: caution.message for caution in compare([a, b]).cautions}
     assert "differ in model and epsilon" in cautions["several_causes"]
-    assert "made with 2 settings tried" in cautions["selection"]
+    assert (
+        "keeps the best of 2 runs on these queries needs certificates made with 2 settings tried"
+        in cautions["selection"]
+    )
     assert "B read another file of queries than A" in cautions["other_file"]
     enough = {"certificate": {"options_tried": 2}}
     calm = compare([run(tmp_path, "C", answers(80), more=enough), run(tmp_path, "D", answers(60), more=enough)])

@@ -11,6 +11,7 @@ import pytest
 from auditor.audits import guard
 from auditor.audits.guard import inputs
 from auditor.audits.guard.spec import GuardSpec
+from auditor.audits.reading.columnar import Several
 from auditor.errors import InputError
 from tests.audits.files import written
 from tests.audits.guard.files import DEMONSTRATIONS, QUERIES, preview, read
@@ -136,6 +137,28 @@ def test_several_problems_are_counted(tmp_path: Path) -> None:
     said = refused(tmp_path, QUERIES.replace("Kind staff.", "").replace("Cold soup.", ""))
     assert "row 2" in said
     assert "There are 2 problems in all" in said
+
+
+def test_a_run_counts_what_the_preview_lists(tmp_path: Path) -> None:
+    """Problems of rows and of labels at once: an empty text, an id twice, and a label that is missing."""
+    queries = "id,text,label\nq1,,good\nq2,Cold soup.,\nq3,Warm bread.,good\nq3,Stale cake.,bad\nq5,Fresh fish.,bad\n"
+    shown = preview(tmp_path, queries)
+    assert shown.n_problems == 3
+    with pytest.raises(InputError) as error:
+        read(tmp_path, queries)
+    assert isinstance(error.value, Several)
+    assert error.value.count == 3
+    assert [str(one) for one in error.value.errors] == list(shown.problems)
+
+
+def test_labels_of_demonstrations_are_not_blamed_for_rows_of_queries(tmp_path: Path) -> None:
+    """The only query with the label bad has no text: what the labels are is not known yet."""
+    queries = "id,text,label\nq1,,bad\nq2,Cold soup.,good\nq3,Warm bread.,fine\n"
+    said = refused(tmp_path, queries)
+    assert said.startswith("queries.csv, row 2, column 'text': The text is empty")
+    assert "problems in all" not in said
+    declared = refused(tmp_path, queries, labels=("good", "fine", "bad"))
+    assert "problems in all" not in declared
 
 
 def test_more_labels_than_a_model_can_choose_from_are_no_label_column(tmp_path: Path) -> None:

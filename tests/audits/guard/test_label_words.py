@@ -63,20 +63,59 @@ def test_a_label_of_several_tokens_is_refused_and_a_word_is_offered() -> None:
 
 
 def test_a_word_that_would_say_the_opposite_is_not_offered() -> None:
-    assert suggested(task("not offensive", "neutral"), label_tokens) == {"not offensive": "A", "neutral": "neutral"}
-    assert suggested(task("non-offensive", "neutral"), label_tokens)["non-offensive"] == "A"
+    assert suggested(task("not offensive", "neutral"), tokenize, label_tokens) == {
+        "not offensive": "A",
+        "neutral": "neutral",
+    }
+    assert suggested(task("non-offensive", "neutral"), tokenize, label_tokens)["non-offensive"] == "A"
 
 
 def test_offered_words_are_never_the_same() -> None:
     many = task(*(f"class {n}" for n in range(6)))
-    assert list(suggested(many, label_tokens).values()) == list("ABCDEF")
+    assert list(suggested(many, tokenize, label_tokens).values()) == list("ABCDEF")
 
 
 def test_offered_words_are_accepted() -> None:
     asked = task("very good", "very bad", "not offensive", "neutral")
-    words = suggested(asked, label_tokens)
+    words = suggested(asked, tokenize, label_tokens)
     mapped = Task(asked.labels, tuple(words[label] for label in asked.labels))
     assert len(label_tokens_of(mapped, tokenize, label_tokens)) == 4
+
+
+#: Words that this tokenizer has together with the blank before them; before all others the blank is a token of its own.
+JOINED = ("great", "news", "A", "C")
+BLANK = 500
+
+
+def tokenize_with_blanks(text: str, *, begin: bool) -> list[int]:
+    found = [999] * begin
+    for word in text.split():
+        found += tokenize(word, begin=False) if word in JOINED else [BLANK, *tokenize(word, begin=False)]
+    return found
+
+
+def test_where_the_blank_is_a_token_of_its_own_only_words_are_offered_that_are_accepted() -> None:
+    """At most one word may begin with the blank: of two a model would say the same token first."""
+    asked = task("world news", "sports results", "very good", labels=("w", "s", "g"))
+    with pytest.raises(InputError, match="begin with the same token") as error:
+        label_tokens_of(asked, tokenize_with_blanks, label_tokens)
+    words = suggested(asked, tokenize_with_blanks, label_tokens)
+    assert words == {"w": "news", "s": "A", "g": "very"}
+    assert "w=news, s=A, g=very" in str(error.value)
+    mapped = Task(asked.labels, tuple(words.values()))
+    assert len(label_tokens_of(mapped, tokenize_with_blanks, label_tokens)) == 3
+
+
+def test_where_no_word_would_do_none_is_offered() -> None:
+    def blank_first(text: str, *, begin: bool) -> list[int]:
+        return [BLANK, *tokenize(text, begin=begin)]
+
+    asked = task("positive", "negative")
+    assert suggested(asked, blank_first, label_tokens) == {}
+    with pytest.raises(
+        InputError, match="Give each label a word that is a single token for this model, or take another"
+    ):
+        label_tokens_of(asked, blank_first, label_tokens)
 
 
 def test_words_that_differ_in_case_or_blanks_are_alike() -> None:

@@ -12,6 +12,12 @@ from tests.audits.guard.worlds import FIRST, N_EXITS, answers, certifier, querie
 
 N = 200
 TASK = Task(("a", "b", "c"), ("a", "b", "c"))
+#: Corrupted demonstrations in the prompt of every query.
+N_CORRUPTED = {
+    "correct": np.zeros(N),
+    "cyclic:1": np.arange(N) % 4 + 5.0,
+    "cyclic:0.5+last:0.5": np.full(N, 3.0),
+}
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +37,8 @@ def _measured(rows: Rows, places: np.ndarray) -> Measured:
 def _conditions(rows: Rows, index: int) -> dict[str, dict]:
     of = rows.certifier
     mixtures = {MIXTURE: (0.25, of.mix)}
-    made = stress.condition_rows(of.answers, _measured(rows, rows.pools.test), index, mixtures, short=0.25)
+    measured = _measured(rows, rows.pools.test)
+    made = stress.condition_rows(of.answers, measured, index, mixtures, N_CORRUPTED, short=0.25)
     return {row["condition"]: row for row in made}
 
 
@@ -84,6 +91,15 @@ def test_a_mixture_is_the_mean_of_its_parts(found: Rows) -> None:
         expected = 0.75 * rows["correct"][name] + 0.25 * rows["cyclic:1"][name]
         assert rows[MIXTURE][name] == pytest.approx(expected)
     assert rows[MIXTURE]["strength"] == 0.25
+
+
+def test_what_a_strength_came_to_is_the_mean_of_the_test_queries(found: Rows) -> None:
+    rows, test = _conditions(found, 12), found.pools.test
+    reached = sum(int(place) % 4 + 5 for place in test) / len(test)
+    assert rows["cyclic:1"]["n_corrupted"] == pytest.approx(reached)
+    assert rows["cyclic:0.5+last:0.5"]["n_corrupted"] == 3
+    assert rows[MIXTURE]["n_corrupted"] == pytest.approx(0.25 * reached)
+    assert rows["correct"]["n_corrupted"] == rows["zero-shot"]["n_corrupted"] == 0
 
 
 def test_names_and_strengths_of_attacks(found: Rows) -> None:

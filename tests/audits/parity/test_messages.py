@@ -116,10 +116,11 @@ def test_tones_of_one_scale_are_taken(tmp_path: Path, labels: tuple[str, ...], s
 # ---- where a message is read
 
 
-def test_the_form_names_its_fields_and_the_preview(tmp_path: Path) -> None:
+def test_the_form_names_its_fields_and_counts_problems(tmp_path: Path) -> None:
     with pytest.raises(InputError) as refused:
         read(tmp_path, BAD)
-    assert str(refused.value).endswith("There are 2 problems in all; the preview lists them.")
+    assert str(refused.value).endswith("There are 2 problems in all.")
+    assert "preview" not in str(refused.value)  # a run that failed has none beside it
     assert "“Values that mean missing”" in preview(tmp_path, BAD).problems[-1]
 
 

@@ -75,5 +75,9 @@ def test_blocks_of_other_runs_and_other_versions_are_never_taken(
         patch.setattr(null_blocks, "__version__", "0.0.1")
         newer = null_blocks.NullBlocks(left)
         assert len(newer.of("primary")) == 0
+        patch.undo()
+        patch.setattr(null_blocks, "DRAWING", null_blocks.DRAWING + 1)
+        newer = null_blocks.NullBlocks(left)
+        assert len(newer.of("primary")) == 0, "drawn in another way"
         newer.remove()
     assert not before.exists()

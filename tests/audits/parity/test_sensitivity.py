@@ -396,7 +396,8 @@ def test_all_analyses_come_as_rows_and_can_be_cancelled() -> None:
     assert kinds[2:5] == ["raters", "raters", "raters"]
     assert "tipping point" in kinds
     assert kinds[-1] == "query left out"
-    assert all(row.detail for row in rows)
+    # Sentences: a detail stands alone under the table, and after others in a report.
+    assert all(row.detail[0].isupper() and row.detail.endswith(".") for row in rows)
     assert rows[0].effect is not None
     assert rows[1].effect is not None
     assert rows[0].effect <= look(question).value <= rows[1].effect

@@ -96,6 +96,11 @@ def test_people_are_told_of_only_where_they_rated() -> None:
     assert cells is not None
     assert cells.rows == (("Naturalness", "12", "0.50", "0.70", "−0.20 (−0.40 to +0.10)", "5", "2", "0.453"),)
     assert len(cells.columns) == len(cells.rows[0])
+    for p, said in ((0.00001, "<0.001"), (0.00049, "<0.001"), (0.0005, "0.001"), (1.0, "1.000")):
+        small = people.model_copy(update={"mcnemar_p": p})
+        cells = against_people(pair(axis("Naturalness", -0.4, -0.6, -0.2, people=small)), 0.95)
+        assert cells is not None
+        assert cells.rows[0][-1] == said
 
 
 def test_what_is_not_defined_is_a_dash() -> None:

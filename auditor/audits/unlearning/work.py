@@ -1,0 +1,361 @@
+"""The work of an unlearning run, stage by stage: measure, bound, train, measure again, write the model down.
+
+The model is loaded when a stage first needs it. Worker processes only.
+"""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any, Literal
+
+from auditor.audits import Context
+from auditor.audits.stages import stop_if_asked
+from auditor.audits.unlearning import primal_dual
+from auditor.audits.unlearning.findings import ExportInfo, TrainingInfo
+from auditor.audits.unlearning.inputs import UnlearningInputs
+from auditor.audits.unlearning.material import (
+    Material,
+    check_method,
+    drawn,
+    material,
+    method_of,
+    needs_reference,
+    training_settings,
+    with_alternatives,
+)
+from auditor.audits.unlearning.measuring import PROBES, Losses, Measured, losses, margin, measure
+from auditor.audits.unlearning.scored import EvaluationSettings
+from auditor.audits.unlearning.spec import UnlearningSpec
+from auditor.audits.unlearning.stage_results import Bound, GgufExport, TrainingResult, rounding
+from auditor.audits.unlearning.template import Template
+from auditor.audits.unlearning.training import Probe, Trained
+from auditor.errors import InputError, ModelError
+
+if TYPE_CHECKING:
+    from auditor.audits.unlearning.batches import Tokens
+    from auditor.models.trainable import Trainable
+
+#: Names under the run's artefacts.
+FOLDER, GGUF = "model", "model.gguf"
+#: Rows of these names are flushed by the trainer, and by the probes while it trains.
+TRAINING, TRACE = "training", "trace"
+
+
+class Work:
+    """Does what a run consists of.
+
+    Parameters
+    ----------
+    spec : UnlearningSpec
+    given : UnlearningInputs
+    context : Context
+
+    Raises
+    ------
+    InputError
+        If the method cannot work on these examples or this model.
+    """
+
+    def __init__(self, spec: UnlearningSpec, given: UnlearningInputs, context: Context) -> None:
+        self.spec, self.given, self.context = spec, given, context
+        self.model = context.model("model")
+        self.template = Template(spec.prompt)
+        self._learner: Trainable | None = None
+        self._is_trained = False
+        check_method(spec, given, self.model)
+        self._require_start_elsewhere()
+
+    def close(self) -> None:
+        """Free the model, if it was loaded."""
+        if self._learner is not None:
+            self._learner.close()
+
+    def _require_start_elsewhere(self) -> None:
+        """Refuse a start model that lies where this run writes: what is written in its place would delete it."""
+        if self.model.path.resolve().is_relative_to(self.context.artefacts.resolve()):
+            raise InputError(
+                f"The start model {self.model.name} lies among the files that this run writes",
+                value=str(self.model.path),
+                fix="Run in another folder, or move the model out of this one.",
+            )
+
+    # ---- the model and what it is trained on
+
+    @property
+    def learner(self) -> "Trainable":
+        """The model, loaded when it is first needed."""
+        if self._learner is None:
+            from auditor.models.torch_fit import Workload
+            from auditor.models.trainable import trainable
+
+            spec, context = self.spec, self.context
+            context.progress(0, None, f"Checking and loading {self.model.name}")
+            self._learner = trainable(
+                self.model,
+                lora_rank=spec.lora_rank or None,
+                dtype=spec.dtype,
+                device=spec.device,
+                gradient_checkpointing=spec.gradient_checkpointing,
+                seed=context.seed,
+                workload=Workload(
+                    # idk_dpo goes back through answers and their alternatives at once.
+                    sequences=spec.batch_size * (2 if spec.method == "idk_dpo" else 1),
+                    length=self._longest(),
+                    reference=needs_reference(spec),
+                    written_bytes=2 if spec.unlearns else 4,
+                ),
+            )
+        return self._learner
+
+    def _longest(self) -> int:
+        """Tokens of the longest text, counted before the model is loaded."""
+        from auditor.models.words import words_of
+
+        words = words_of(self.model, self.model.path)
+        try:
+            texts = self._material(words, None)
+            forget = with_alternatives(texts.forget, words, self.spec, end=None, seed=self.context.seed)
+            others = (len(text.alternative.ids) for text in forget if text.alternative is not None)
+            return max(texts.longest, *others, 0) + 1
+        finally:
+            words.close()
+
+    def _material(self, words: Any, end: int | None) -> Material:
+        return material(words, self.given, self.spec, end=end, context_length=self.model.context_length)
+
+    @cached_property
+    def end(self) -> int | None:
+        """Token that ends an answer."""
+        from auditor.models.generation import end_ids
+
+        return next(iter(end_ids(self.learner.model)), None)
+
+    @cached_property
+    def material(self) -> Material:
+        """What is trained on, as tokens."""
+        return self._material(self.learner.model.words, self.end)
+
+    # ---- stages
+
+    def measured(self) -> Measured:
+        """Figures of the model as it is now."""
+        spec, seed = self.spec, self.context.seed
+        roles = {"forget": self.given.forget, "retain": self.given.retain, "holdout": self.given.holdout}
+        sets = {role: drawn(rows, spec.evaluated, role, seed) for role, rows in roles.items()}
+        sets[PROBES] = drawn(self.given.probes, spec.evaluated, PROBES, seed) if spec.unlearns else ()
+        if not spec.unlearns:  # whether it was learnt is told by probabilities alone
+            sets = {role: tuple(replace(one, perturbed_answers=()) for one in rows) for role, rows in sets.items()}
+        found = measure(
+            self.learner,
+            sets,
+            template=self.template,
+            settings=EvaluationSettings(
+                max_new_tokens=spec.new_tokens if spec.unlearns else 0, max_tokens=spec.max_tokens, ends_answers=True
+            ),
+            seed=seed,
+            tell=self._tell,
+            other_ways=spec.unlearns,
+        )
+        if spec.unlearns:
+            return found
+        return found.model_copy(
+            update={"metrics": {n: one for n, one in found.metrics.items() if one.value is not None}}
+        )
+
+    def _tell(self, done: int, total: int, message: str) -> None:
+        stop_if_asked(self.context)
+        self.context.progress(done, total, message)
+
+    def bound(self) -> Bound:
+        """Measure the start model's retain loss, and set epsilon and gamma by it."""
+        spec, texts = self.spec, self.material
+        self.context.progress(0, None, "Measuring the retain loss")
+        start = losses(self.learner, texts.retain, spec.batch_size).mean
+        device, dtype = self.learner.model.device_name, self.learner.model.precision.dtype
+        if not spec.unlearns:
+            return Bound(retain_loss=start, epsilon=None, gamma=None, device=device, dtype=dtype)
+        epsilon = spec.epsilon if spec.epsilon is not None else primal_dual.propose_epsilon(start)
+        warnings = primal_dual.check_epsilon(epsilon, start, allow_below=spec.below_start)
+        gamma = spec.gamma
+        if gamma is None and spec.method == "pdu":
+            forget = margin(self.learner, texts.forget, spec.batch_size, parity=spec.parity)
+            gamma = primal_dual.balanced_gamma(forget, epsilon, spec.lambda_start)
+        probed = self._prober(texts)(0)
+        return Bound(
+            retain_loss=start,
+            epsilon=epsilon,
+            gamma=gamma,
+            # Probed texts may be easier or harder than all: what is allowed is the same rise from the start.
+            retain_limit=epsilon + (probed.retain - start),
+            n_probed_retain=min(len(texts.retain), spec.probe_examples),
+            warnings=warnings,
+            device=device,
+            dtype=dtype,
+        )
+
+    def train(self, bound: Bound) -> TrainingResult:
+        """Train, or go on from the last checkpoint."""
+        from auditor.audits.unlearning.trainer import train
+
+        spec, context, texts, learner = self.spec, self.context, self.material, self.learner
+        method = method_of(spec, bound.epsilon, bound.gamma)
+        forget, retain = texts.forget, texts.retain
+        if not spec.unlearns:
+            forget, retain = (*forget, *retain), ()
+        trained = train(
+            learner,
+            method,
+            with_alternatives(forget, learner.model.words, spec, end=self.end, seed=context.seed),
+            retain,
+            training_settings(spec, bound.retain_limit),
+            context,
+            self._prober(texts) if spec.unlearns else None,
+            stage=TRAINING,
+        )
+        info = self._info(trained, bound)
+        self._is_trained = True
+        # From here on it is the model that is written down, so that every figure after is of what the files hold.
+        trained_probability = self._probed(texts)["forget"].probability if spec.unlearns else 0.0
+        learner.settle(self._file_type())
+        return TrainingResult(
+            info=info,
+            retain_loss=losses(learner, texts.retain, spec.batch_size).mean,
+            state=trained.state,
+            warnings=method.warnings(),
+            elsewhere=trained.elsewhere,
+            rounded=rounding(trained_probability, self._probed(texts)["forget"].probability) if spec.unlearns else "",
+            device=learner.model.device_name,
+            dtype=learner.model.precision.dtype,
+        )
+
+    def _file_type(self) -> Literal["float32", "bfloat16"]:
+        """Precision of the weights that are written down."""
+        is_whole = self.learner.model.precision.dtype == "float32" and not self.spec.unlearns
+        return "float32" if is_whole else "bfloat16"
+
+    def _info(self, trained: Trained, bound: Bound) -> TrainingInfo:
+        paces = [row.tokens_per_s for row in trained.rows]
+        return TrainingInfo(
+            steps=trained.steps,
+            kept_step=trained.kept_step,
+            best_step=trained.best_step,
+            lora_rank=self.spec.lora_rank,
+            n_probed_retain=bound.n_probed_retain,
+            retain_limit=bound.retain_limit,
+            trained_weights=sum(weight.numel() for weight in self.learner.parameters),
+            weights=self.model.parameters,
+            tokens_per_s=median(paces) if paces else None,
+            resumed_at=trained.resumed_at,
+        )
+
+    def _prober(self, texts: Material) -> Callable[[int], Probe]:
+        """Measures a few answers while the model is trained."""
+
+        def probe(step: int) -> Probe:
+            found = self._probed(texts)
+            row = {
+                "step": step,
+                "forget_probability": found["forget"].probability,
+                "retain_probability": found["retain"].probability,
+                "retain_loss": found["retain"].mean,
+                "n": max(len(one.counts) for one in found.values()),
+            }
+            for name in ("forget_probability", "retain_probability"):
+                self.context.metric(name, float(row[name]), step)
+            self.context.row(TRACE, row)
+            return Probe(forget=found["forget"].probability, retain=found["retain"].mean)
+
+        return probe
+
+    def _probed(self, texts: Material) -> dict[str, Losses]:
+        """Losses of a few texts to forget and to keep, with the model as it is now."""
+        most, batch_size = self.spec.probe_examples, self.spec.batch_size
+        # What is forgotten is an answer, as the verdict counts it; epsilon bounds all that was trained on.
+        forget = [_without(self.end, text) for text in _some(texts.forget, most)]
+        return {
+            "forget": losses(self.learner, forget, batch_size),
+            "retain": losses(self.learner, _some(texts.retain, most), batch_size),
+        }
+
+    def _trained(self, bound: Bound) -> "Trainable":
+        """The model as training left it; a later process takes it from the last checkpoint."""
+        if not self._is_trained:
+            self.train(bound)
+        return self.learner
+
+    def after(self, bound: Bound) -> Measured:
+        """Figures of the model that training left."""
+        self._trained(bound)
+        return self.measured()
+
+    def export_folder(self, bound: Bound) -> ExportInfo:
+        """Write the model down as a folder."""
+        from auditor.models.export_folder import export_folder
+
+        learner, target, kind = self._at_rest(bound), self.context.artefacts / FOLDER, self._file_type()
+        _clear(target)
+        self.context.progress(0, None, "Writing the model, and reading it again")
+        made = export_folder(learner, target, kind)
+        return ExportInfo(name=_place(target), kind=f"folder, {kind}", sha256=made.sha256, size_bytes=made.size_bytes)
+
+    def export_gguf(self, bound: Bound) -> GgufExport:
+        """Write the model down as a GGUF file, where that can be."""
+        if not (self.spec.gguf and self.spec.unlearns):
+            return GgufExport()
+        from auditor.models.export_gguf import export_gguf
+
+        learner, target = self._at_rest(bound), self.context.artefacts / GGUF
+        _clear(target)
+        self.context.progress(0, None, "Writing the model as GGUF and comparing its logits")
+        try:
+            written = export_gguf(learner, target, "BF16")
+        except ModelError as error:
+            return GgufExport(not_made=str(error))
+        check = written.check
+        made = ExportInfo(
+            name=_place(target),
+            kind=f"GGUF, {written.kind}",
+            sha256=written.file.sha256,
+            size_bytes=written.file.size_bytes,
+            rms_difference=check.difference,
+            relative_difference=check.relative,
+            largest_difference=check.largest,
+            same_first=check.same_first,
+            prompts=check.prompts,
+        )
+        return GgufExport(made=made)
+
+    def _at_rest(self, bound: Bound) -> "Trainable":
+        """The model that training left, in main memory: a graphics processor may have no room for what writing takes."""
+        learner = self._trained(bound)
+        learner.to_processor()
+        return learner
+
+
+def _clear(target: Path) -> None:
+    """Remove what a killed process wrote without telling, whole or in part."""
+    for found in (target, *target.parent.glob(f"{target.stem}.*.part*")):
+        if found.is_dir():
+            shutil.rmtree(found, ignore_errors=True)
+        else:
+            found.unlink(missing_ok=True)
+
+
+def _some(texts: "tuple[Tokens, ...]", most: int) -> "tuple[Tokens, ...]":
+    """At most so many of them, evenly spread over the file."""
+    if len(texts) <= most:
+        return texts
+    return tuple(texts[place * len(texts) // most] for place in range(most))
+
+
+def _without(end: int | None, text: "Tokens") -> "Tokens":
+    """A text without the token that ends its answer, where anything is left of that."""
+    has_end = text.ids[-1] == end and len(text.ids) - 1 > max(1, text.answer_from)
+    return replace(text, ids=text.ids[:-1]) if has_end else text
+
+
+def _place(path: Path) -> str:
+    return f"artefacts/{path.name}"

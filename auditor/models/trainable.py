@@ -1,0 +1,400 @@
+"""A model made ready to train: all of its weights, or low-rank adapters on them. Worker processes only.
+
+Losses read hidden states and the head, never logits (see `auditor.models.linear_losses`), so that is what is offered:
+hidden states after the final norm with their history, and the head's weights. What the architecture does to logits
+after the head, scaling and a soft cap, is told beside them. Whether head(hidden) is what the model itself says is
+checked before anything is trained.
+"""
+
+import copy
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from auditor.errors import ModelError
+from auditor.models import lora
+from auditor.models.file import ModelFile
+from auditor.models.fit import require
+from auditor.models.precision import DTYPES, pick_device, pick_precision
+from auditor.models.readout import agree, hidden_of, some_tokens
+from auditor.models.torch_fit import Workload, estimate_training, estimate_writing
+from auditor.models.torch_model import PROBE, TorchModel, free_bytes, load, own_logits
+
+ONE_SEQUENCE = Workload(sequences=1, length=512)
+
+
+@dataclass(frozen=True)
+class Shaping:
+    """What an architecture does to its head's products.
+
+    Attributes
+    ----------
+    scale : float
+        They are multiplied by it; 1 for most.
+    soft_cap : float, optional
+        Then pressed between -soft_cap and soft_cap: soft_cap x tanh(logit / soft_cap).
+    """
+
+    scale: float
+    soft_cap: float | None
+
+    def __call__(self, logits: Any) -> Any:
+        """Logits as the model says them."""
+        logits = logits * self.scale
+        return logits if self.soft_cap is None else torch.tanh(logits / self.soft_cap) * self.soft_cap
+
+
+def shaping_of(config: Any) -> Shaping:
+    """What a configuration of transformers says is done to logits."""
+    text = config.get_text_config(decoder=True)
+    times, over = getattr(text, "logit_scale", None), getattr(text, "logits_scaling", None)
+    cap = getattr(text, "final_logit_softcapping", None)
+    return Shaping((1.0 if times is None else float(times)) / (1.0 if over is None else float(over)), cap)
+
+
+class Trainable:
+    """A model with weights to train.
+
+    Parameters
+    ----------
+    model : TorchModel
+        Loaded; its module is changed.
+    lora_rank : int, optional
+        Rank of the adapters; all weights are trained if not given.
+    gradient_checkpointing : bool
+        Compute what the layers hold a second time going backward, to save memory.
+    seed : int
+        Seed of the adapters.
+
+    Attributes
+    ----------
+    model : TorchModel
+    lora_rank : int or None
+        None once it is settled: the adapters are part of the weights then.
+    gradient_checkpointing : bool
+    named : dict of str to torch.nn.Parameter
+        The trainable weights.
+
+    Raises
+    ------
+    ModelError
+        If it takes no adapters, cannot compute layers twice, or its hidden states and head do not give its logits.
+    """
+
+    def __init__(
+        self, model: TorchModel, *, lora_rank: int | None = None, gradient_checkpointing: bool = False, seed: int = 0
+    ) -> None:
+        self.model, self.lora_rank, self.gradient_checkpointing = model, lora_rank, gradient_checkpointing
+        self._module = self._active = model.module
+        self._copy: Any = None
+        self._is_held = False
+        self._shaping = shaping_of(self._module.config)
+        self._layers_path = _path_of_layers(self._module, model.parts.layers)
+        self._check()
+        if lora_rank is None:
+            self._module.requires_grad_(True)
+        else:
+            lora.put_in(self._module, lora_rank, seed=seed, name=model.file.name)
+        if gradient_checkpointing:
+            self._checkpoint_layers()
+        self.named: dict[str, Any] = {
+            name: weight for name, weight in self._module.named_parameters() if weight.requires_grad
+        }
+
+    def _checkpoint_layers(self) -> None:
+        try:
+            # The other kind of checkpointing loses the gradient of adapters where no input asks for one.
+            self._module.activation_checkpointing_enable({"use_reentrant": False})
+        except ValueError as error:
+            raise ModelError(
+                f"{self.model.file.name} cannot compute its layers twice ({str(error)[:200]}): switch gradient "
+                "checkpointing off."
+            ) from error
+
+    def _check(self) -> None:
+        """Compare head(hidden) with the model's own logits."""
+        tokens = self.model.words.tokenize(PROBE, begin=True)
+        ids = torch.tensor([tokens], device=self.device)
+        with torch.no_grad():
+            hidden = self.hidden(ids, torch.ones_like(ids))[:, -1]
+            read = self._shaping(torch.nn.functional.linear(hidden, self.head_weight, self.head_bias)).float()
+        own = torch.from_numpy(own_logits(self.model, tokens)).to(read)[None]
+        asked = [*some_tokens(own.shape[-1]), int(own.argmax())]
+        if not agree(read[:, asked], own[:, asked], self.head_weight.dtype):
+            raise ModelError(
+                f"{self.model.file.name} ({self.model.file.architecture}) cannot be trained here: its hidden states and "
+                "head do not give its own logits. Choose another model."
+            )
+
+    @property
+    def module(self) -> Any:
+        """The model of transformers that is trained."""
+        return self._module
+
+    @property
+    def device(self) -> Any:
+        """Where it computes, a torch device."""
+        return self.model.device
+
+    @property
+    def parameters(self) -> list[Any]:
+        """The trainable weights."""
+        return list(self.named.values())
+
+    @property
+    def head_weight(self) -> Any:
+        """Weights of the head, shape (n_tokens, width)."""
+        return self._active.get_output_embeddings().weight
+
+    @property
+    def head_bias(self) -> Any:
+        """Bias of the head, shape (n_tokens,), or None."""
+        return getattr(self._active.get_output_embeddings(), "bias", None)
+
+    @property
+    def soft_cap(self) -> float | None:
+        """Bound of the logits, of architectures that press them between bounds."""
+        return self._shaping.soft_cap
+
+    @property
+    def logit_scale(self) -> float:
+        """What the head's products are multiplied by; 1 for most architectures."""
+        return self._shaping.scale
+
+    def hidden(self, ids: Any, attention_mask: Any) -> Any:
+        """Hidden states after the final norm.
+
+        Parameters
+        ----------
+        ids, attention_mask : integer tensors of shape (n, length)
+            Sequences filled up on the right, and 1 where a token is, else 0; on `device`.
+
+        Returns
+        -------
+        tensor of shape (n, length, width)
+        """
+        decoder = self._active.get_decoder()
+        return decoder(input_ids=ids, attention_mask=attention_mask, use_cache=False).last_hidden_state
+
+    def layer_output(self, ids: Any, attention_mask: Any, layer: int) -> Any:
+        """What a layer returns; the layers after it are not computed.
+
+        Parameters
+        ----------
+        ids, attention_mask
+            As for `hidden`.
+        layer : int
+            From 0; -1 is the last.
+
+        Returns
+        -------
+        tensor of shape (n, length, width)
+
+        Raises
+        ------
+        IndexError
+            If there is no such layer.
+        """
+        parent, _, own = self._layers_path.rpartition(".")
+        owner = self._active.get_submodule(parent)
+        every = getattr(owner, own)
+        place = range(len(every))[layer]
+        seen: list[Any] = []
+        handle = every[place].register_forward_hook(lambda _layer, _inputs, output: seen.append(hidden_of(output)))
+        setattr(owner, own, torch.nn.ModuleList(list(every)[: place + 1]))
+        try:
+            self.hidden(ids, attention_mask)
+        finally:
+            setattr(owner, own, every)
+            handle.remove()
+        return seen[0]
+
+    @contextmanager
+    def training(self) -> Iterator[None]:
+        """Compute as in training: with dropout where the model has any, and layers twice where that was asked for."""
+        self._module.train()
+        try:
+            yield
+        finally:
+            self._module.eval()
+
+    def hold_reference(self) -> None:
+        """Keep what the model is now, for `reference`. Adapters cost nothing here, full training a copy of the weights.
+
+        Raises
+        ------
+        ValueError
+            If the adapters were trained already: without them it is an earlier model.
+        """
+        if self.lora_rank is None:
+            self._copy = None  # an earlier copy is freed before the next one is made
+            with torch.no_grad():
+                self._copy = copy.deepcopy(self._module).eval().requires_grad_(False)
+            for weight in self._copy.parameters():
+                weight.grad = None
+        elif not lora.are_untrained(self._module):
+            raise ValueError("the adapters were trained already: export the merged model and train that")
+        self._is_held = True
+
+    @contextmanager
+    def reference(self) -> Iterator[None]:
+        """Make everything that is asked of the model an answer of the one that was held, without gradients.
+
+        Raises
+        ------
+        ValueError
+            If none was held.
+        """
+        if not self._is_held:
+            raise ValueError("no reference is held: call hold_reference before the first step")
+        was_training = self._module.training
+        try:
+            with torch.no_grad():
+                if self.lora_rank is None:
+                    self._active = self._copy
+                    yield
+                else:
+                    self._module.eval()
+                    with lora.switched_off(self._module):
+                        yield
+        finally:
+            self._active = self._module
+            self._module.train(was_training)
+
+    def merged(self) -> Any:
+        """The trained model without adapters: itself where all weights were trained, else a copy with them merged."""
+        return self._module if self.lora_rank is None else lora.merged(self._module)
+
+    def settle(self, dtype: str) -> None:
+        """End the training: become, bit for bit, the model that a file of this precision holds.
+
+        Adapters become part of the weights, and every weight is rounded as it will be written; what is computed from
+        them stays in the precision that the model was loaded in. What only training needs is freed. A model that was
+        not settled may know what its file does not: rounding undoes small changes.
+
+        Parameters
+        ----------
+        dtype : str
+            Precision of the weights in the file, "float32" or "bfloat16".
+
+        Raises
+        ------
+        ModelError
+            If merged weights are not finite.
+        """
+        self._copy, self._is_held, self.named = None, False, {}
+        for weight in self._module.parameters():
+            weight.grad = None
+        if self.lora_rank is not None:
+            lora.merge(self._module)
+            self.lora_rank = None
+        self._module.requires_grad_(False)
+        with torch.no_grad():
+            for weight in self._module.state_dict().values():
+                if weight.is_floating_point():
+                    weight.copy_(weight.to(DTYPES[dtype]))
+        self._free()
+
+    def to_processor(self) -> None:
+        """Move the model into main memory, where it can be written down whatever the device has room for.
+
+        Raises
+        ------
+        ModelError
+            If main memory has no room.
+        """
+        try:
+            self._module.to("cpu")
+        except (RuntimeError, MemoryError) as error:
+            raise ModelError(
+                f"{self.model.file.name} does not fit into main memory, where it is written from: close other programs."
+            ) from error
+        self.model.device = torch.device("cpu")
+        self._free()
+
+    def _free(self) -> None:
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def close(self) -> None:
+        """Free the tokenizer. The object cannot be used afterwards."""
+        self.model.words.close()
+
+
+def _path_of_layers(module: Any, layers: list[Any]) -> str:
+    for path, found in module.named_modules():
+        if isinstance(found, torch.nn.ModuleList) and [id(part) for part in found] == [id(part) for part in layers]:
+            return str(path)
+    raise AssertionError("layers that were read have a place in the model")
+
+
+def trainable(
+    model: ModelFile,
+    *,
+    lora_rank: int | None = None,
+    dtype: str = "auto",
+    device: str = "auto",
+    gradient_checkpointing: bool = False,
+    threads: int | None = None,
+    seed: int = 0,
+    workload: Workload = ONE_SEQUENCE,
+) -> Trainable:
+    """Load a model and make it ready to train, if the memory is there.
+
+    Parameters
+    ----------
+    lora_rank : int, optional
+        Rank of adapters on every linear layer; all weights are trained if not given.
+    dtype : str
+        "auto", "float32" or "bfloat16". Steps are taken in float32 whatever it is.
+    device : str
+        "auto", "cpu", "cuda" or "mps".
+    gradient_checkpointing : bool
+        Compute what the layers hold a second time going backward, to save memory.
+    threads : int, optional
+        Threads of the processor; its cores if not given.
+    seed : int
+        Seed of the adapters.
+    workload : Workload
+        What is computed at once, for the estimate of memory.
+
+    Raises
+    ------
+    ModelError
+        If it does not fit, cannot be loaded, or cannot be trained as asked.
+    """
+    where = pick_device(device)
+    precision = pick_precision(model, where, dtype)
+    require(
+        estimate_training(
+            model,
+            dtype_bytes=torch.finfo(DTYPES[precision.dtype]).bits // 8,
+            lora_rank=lora_rank,
+            gradient_checkpointing=gradient_checkpointing,
+            workload=workload,
+            free_bytes=free_bytes(where),
+            place="on the graphics processor" if where.type == "cuda" else "in memory",
+            is_cuda=where.type == "cuda",
+        )
+    )
+    if workload.written_bytes:
+        # Told before anything is trained, not after hours.
+        require(
+            estimate_writing(
+                model,
+                dtype_bytes=torch.finfo(DTYPES[precision.dtype]).bits // 8,
+                written_bytes=workload.written_bytes,
+                free_bytes=free_bytes(torch.device("cpu")),
+            )
+        )
+    loaded = load(model, device=device, dtype=precision.dtype, threads=threads)
+    try:
+        return Trainable(loaded, lora_rank=lora_rank, gradient_checkpointing=gradient_checkpointing, seed=seed)
+    except BaseException:
+        loaded.words.close()
+        raise

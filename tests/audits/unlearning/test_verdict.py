@@ -1,0 +1,201 @@
+"""The verdict and its rule: what is forgotten, what is kept, and what is said beside it."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from auditor.audits.unlearning.findings import ConstraintInfo, DataInfo, TrainingInfo
+from auditor.audits.unlearning.metrics.metric import Metric, unavailable
+from auditor.audits.unlearning.survivors import Survivors
+from auditor.audits.unlearning.verdict import FORGOTTEN, RETAINED, Outcome, cautions, state_of, verdict
+from auditor.audits.unlearning.words import measure_words, percent
+
+
+def metric(value: float, spread: float = 0.01, n: int = 20) -> Metric:
+    return Metric(value=value, low=max(0.0, value - spread), high=min(1.0, value + spread), n=n)
+
+
+BEFORE = {FORGOTTEN: metric(0.94), RETAINED: metric(0.97)}
+
+
+def outcome(
+    forget: Metric,
+    retain: float = 0.97,
+    loss: float = 0.04,
+    before: dict[str, Metric] = BEFORE,
+    survived: Survivors | None = None,
+    **other: Metric,
+) -> Outcome:
+    after = {FORGOTTEN: forget, RETAINED: metric(retain), **other}
+    constraint = ConstraintInfo(
+        epsilon=0.08, measured=True, retain_loss_before=0.03, retain_loss_after=loss, feasible=loss <= 0.08
+    )
+    return Outcome(
+        before, after, constraint, most_probability=0.05, most_lost=0.05, is_starter=False, survivors=survived
+    )
+
+
+def training(**more: Any) -> TrainingInfo:
+    usual = {"steps": 30, "kept_step": 30, "best_step": 30, "trained_weights": 10, "weights": 10, "tokens_per_s": 1.0}
+    return TrainingInfo(**usual | {"resumed_at": ()} | more)
+
+
+def data(**more: int) -> DataInfo:
+    usual = {"n_forget": 20, "n_retain": 20, "n_holdout": 0, "n_probes": 0, "cut": 0, "overlaps": 0}
+    tokens = dict.fromkeys(("forget_tokens", "retain_tokens", "forget_answer_tokens", "retain_answer_tokens"), 100)
+    return DataInfo(**usual | tokens | more)
+
+
+@pytest.mark.parametrize(
+    ("found", "state"),
+    [
+        (outcome(metric(0.001)), "forgotten by these measures"),
+        (outcome(metric(0.6)), "not forgotten"),
+        (outcome(metric(0.045, 0.02)), "inconclusive"),
+        (outcome(metric(0.055, 0.02)), "inconclusive"),
+        (outcome(metric(0.001), retain=0.5), "retention lost"),
+        (outcome(metric(0.001), loss=0.2), "retention lost"),
+        (outcome(metric(0.001), probe_paraphrase_probability=metric(0.4)), "not forgotten"),
+        (outcome(metric(0.001), probes_probability=metric(0.4)), "not forgotten"),
+        (outcome(metric(0.001), probes_probability=unavailable("None.")), "forgotten by these measures"),
+        (outcome(metric(0.001), before=BEFORE | {FORGOTTEN: metric(0.03)}), "inconclusive"),
+        (outcome(Metric(value=0.001, n=1)), "inconclusive"),
+        (outcome(metric(0.001), probes_probability=Metric(value=0.001, n=1)), "inconclusive"),
+        (outcome(metric(0.001), survived=Survivors(n=400, probable=1, said=0, either=1)), "not forgotten"),
+        (outcome(metric(0.001), survived=Survivors(n=400, probable=0, said=1, either=1)), "not forgotten"),
+        (
+            outcome(metric(0.001), survived=Survivors(n=400, probable=0, said=0, either=0)),
+            "forgotten by these measures",
+        ),
+    ],
+)
+def test_the_rule(found: Outcome, state: str) -> None:
+    assert state_of(found) == state
+    answer = verdict(found)
+    assert answer.state == state
+    assert answer.sentence.lower().startswith(state)
+    assert "delet" not in answer.sentence.lower()
+    assert "certif" not in answer.sentence.lower()
+
+
+def test_the_sentence_has_the_numbers() -> None:
+    told = verdict(outcome(metric(0.001), probe_paraphrase_probability=metric(0.002))).sentence
+    assert told == (
+        "Forgotten by these measures: the probability of 20 answers to forget went from 94% to 0.1% a token (95% CI 0% to "
+        "1.1%), in other words to 0.2% (95% CI 0% to 1.2%); "
+        "that of 20 to keep from 97% to 97%; retain loss 0.040 nats, within epsilon 0.080."
+    )
+
+
+def test_the_starter_is_never_evidence() -> None:
+    found = outcome(metric(0.001))
+    starter = Outcome(found.before, found.after, found.constraint, 0.05, 0.05, is_starter=True)
+    assert verdict(starter).sentence.endswith("(starter model: for trying the program, not evidence).")
+    assert cautions(starter, training(), ())[0].code == "starter"
+
+
+def test_learning_has_a_verdict_of_its_own() -> None:
+    after = {FORGOTTEN: metric(0.95), RETAINED: metric(0.9)}
+    before = {FORGOTTEN: metric(0.2), RETAINED: metric(0.2)}
+    found = Outcome(before, after, None, 0.05, 0.05, is_starter=False)
+    assert verdict(found).sentence == (
+        "Learnt: the probability a token went for 20 answers to forget later from 20% to 95% and for 20 answers to keep from "
+        "20% to 90%."
+    )
+    assert state_of(Outcome(before, before, None, 0.05, 0.05, is_starter=False)) == "not learnt"
+    half = after | {RETAINED: metric(0.2)}
+    assert state_of(Outcome(before, half, None, 0.05, 0.05, is_starter=False)) == "not learnt", "both files count"
+
+
+def test_answers_that_survive_are_counted_in_the_sentence_and_beside_it() -> None:
+    found = outcome(metric(0.02), survived=Survivors(n=400, probable=8, said=3, either=9))
+    told = "9 of 400 answers survived in some way of asking: 8 above 5%, 3 said whole"
+    assert told in verdict(found).sentence
+    (caution,) = (one for one in cautions(found, training(), ()) if one.code == "survivors")
+    assert caution.count == 9
+    none = outcome(metric(0.001), survived=Survivors(n=400, probable=0, said=0, either=0))
+    assert "; no answer is above 5% or said whole in any way of asking;" in verdict(none).sentence
+
+
+def test_an_epsilon_below_the_start_that_is_not_reached_has_lost_nothing() -> None:
+    found = outcome(metric(0.001))
+    improved = ConstraintInfo(
+        epsilon=0.8, measured=False, retain_loss_before=1.0, retain_loss_after=0.9, feasible=False
+    )
+    answer = verdict(replace(found, constraint=improved))
+    assert answer.state == "inconclusive"
+    assert "the retain loss fell, but not to epsilon" in answer.sentence
+
+
+def test_a_loss_above_epsilon_never_looks_like_it() -> None:
+    found = outcome(metric(0.001), loss=0.08004)
+    assert "retain loss 0.0800 nats" not in verdict(found).sentence
+    assert "retain loss 0.08004 nats, above epsilon 0.08000" in verdict(found).sentence
+
+
+@pytest.mark.parametrize(
+    ("found", "info", "code"),
+    [
+        (outcome(metric(0.001), probe_paraphrase_probability=metric(0.4)), training(), "brought_back_probe_paraphrase"),
+        (outcome(metric(0.001), mia_min_k=metric(0.03)), training(), "over_forgotten_mia_min_k"),
+        (outcome(metric(0.001), loss=0.2), training(), "infeasible"),
+        (outcome(metric(0.001), mia_loss=metric(0.9)), training(), "still_told_mia_loss"),
+        (
+            outcome(metric(0.001), probe_answer_start_probability=metric(0.9)),
+            training(),
+            "brought_back_probe_answer_start",
+        ),
+        (replace(outcome(metric(0.001)), has_chat_template=True), training(), "chat_template"),
+        (replace(outcome(metric(0.001)), dtype="bfloat16"), training(), "bfloat16"),
+        (replace(outcome(metric(0.001)), data=data(n_forget=4000)), training(), "sampled"),
+        (outcome(metric(0.001)), training(best_step=None), "no_feasible_step"),
+        (outcome(metric(0.001)), training(best_step=20, kept_step=20), "best_step"),
+    ],
+)
+def test_what_a_reader_must_know_is_counted(found: Outcome, info: TrainingInfo, code: str) -> None:
+    assert code in {caution.code for caution in cautions(found, info, ())}
+
+
+def test_nothing_is_said_where_all_is_well() -> None:
+    found = outcome(metric(0.001), mia_min_k=metric(0.48), survived=Survivors(n=20, probable=0, said=0, either=0))
+    assert cautions(replace(found, data=data()), training(), ()) == []
+
+
+def test_a_sample_is_told_with_what_it_was_drawn_from() -> None:
+    found = replace(outcome(metric(0.001)), data=data(n_forget=4000))
+    (caution,) = (one for one in cautions(found, training(), ()) if one.code == "sampled")
+    assert "Measured were 20 of 4,000 examples to forget, drawn by the seed." in caution.message
+
+
+@pytest.mark.parametrize(
+    ("share", "told"),
+    [
+        (0.0, "0%"),
+        (1.0, "100%"),
+        (0.97, "97%"),
+        (0.9991, "99.91%"),
+        (0.99995, "over 99.99%"),
+        (0.042, "4.2%"),
+        (0.00013, "0.013%"),
+        (1e-06, "under 0.001%"),
+        (0.104, "10%"),
+    ],
+)
+def test_a_probability_is_never_rounded_to_none_or_to_all(share: float, told: str) -> None:
+    assert percent(share) == told
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("forget_probability", "To forget, probability with the token that ends the answer (TOFU)"),
+        ("forget_answer_probability", "To forget, probability of the answer's own tokens"),
+        ("mia_zlib", "Membership inference, AUC by zlib"),
+        ("mia_min_k_plus_plus", "Membership inference, AUC by min-k++"),
+        ("probe_answer_start_rouge_recall", "Asked otherwise, answer start ROUGE-L recall"),
+        ("probes_probability", "Own probes, probability"),
+        ("extraction_strength", "Extraction strength"),
+    ],
+)
+def test_measures_are_told_in_words(name: str, told: str) -> None:
+    assert measure_words(name) == told
