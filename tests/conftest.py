@@ -34,6 +34,11 @@ _own_core()
 wait_quietly()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests that take minutes, so that no process is left with one of them at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("timeout") is None)
+
+
 @pytest.fixture(scope="session")
 def _plans(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the batch plans go that were measured in this session."""

@@ -120,7 +120,7 @@ def test_the_sample_is_read_attacked_certified_shown_and_reported(
     assert results.verdict.text() == findings["verdict"]["sentence"]
     assert "Model small" in results.facts.text()
     assert "20 calibration and 20 test queries" in results.facts.text()
-    qtbot.waitUntil(lambda: len(results.pictures.findChildren(FigureCard)) > 5, timeout=_PATIENCE_MS)
+    qtbot.waitUntil(lambda: len(results.pictures.findChildren(FigureCard)) > 7, timeout=_PATIENCE_MS)
     names = {card.name for card in results.pictures.findChildren(FigureCard)}
     assert names >= {"risk_curve", "attacks", "layers", "exits", "splits", "influence", "attention", "cost"}
     shown = {name: table.model.all_rows for name, table in results.tables.items()}

@@ -17,4 +17,4 @@ def test_the_wheel_passes_the_self_test_without_and_with_the_starter_model() -> 
     assert "skipped Starter model scores: it is not installed" in without
     assert without.count("ok ") == 6
     assert with_starter.count("ok ") == 7
-    assert "Verified: 3 links" in with_starter
+    assert "Verified: 5 links, 2 runs" in with_starter

@@ -207,7 +207,7 @@ def _ranks(table: Table, column: str, problems: Problems) -> tuple[NDArray[np.in
                 "Leave such rows out; ranks count from 0 or 1.",
             )
         else:
-            problem, fix = "The rank is no whole number, or too large", "Write 1, 2, 3 …"
+            problem, fix = "The rank is no whole number, or too large", "Write whole numbers from 1 on."
         return InputError(problem, file=table.file, row=table.row(row), column=column, value=text or None, fix=fix)
 
     problems.add_rows(np.flatnonzero(~whole), bad)
