@@ -38,7 +38,7 @@ CONFIDENCE = 0.99
 #: Exceedances after which a sequential test stops: p is then known to about a fifth of itself (ours).
 ENOUGH = 20
 #: Labels drawn in one go, and most permutations in one block: a block with its tables stays below 64 MiB.
-_BLOCK_LABELS, _BLOCK_ROWS = 1 << 21, 256
+_BLOCK_LABELS, _BLOCK_ROWS = 6 << 20, 256
 #: Permutations that are looked at together where there are many labels, up to so many of them.
 _TOGETHER, _MANY_LABELS = 16, 1 << 20
 

@@ -20,8 +20,8 @@ _SAVED_BY_SHORT_KEYS = 0.02
 _MOST_LOOKED_UP = 0.25
 #: Least number of units that are looked up in one go, for every draw.
 _LEAST_TRIES = 8
-#: Bytes of keys drawn together: few enough to stay, with what is made from them, in the cache of a core.
-_KEYS_AT_ONCE = 1 << 19
+#: Bytes of keys drawn together: few enough for the caches, enough that threads seldom wait for each other: measured.
+_KEYS_AT_ONCE = 1 << 20
 #: Marks that are counted side by side: enough to make one operation worth its call, and a multiple of 8.
 _WIDE = 2048
 #: Logarithm of the most arrangements that could be enumerated: some ten million, far above what anybody asks for.

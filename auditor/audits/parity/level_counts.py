@@ -69,7 +69,8 @@ class LevelCounts:
         """Counts (n, n_levels, n_queries) from levels (n_units, n); n is at most `together`."""
         kind = _KINDS[self._bits]
         # One more item, with no bit set, fills lists up.
-        bits = np.zeros((self._n_units + 1, self.together), kind)
+        bits = np.empty((self._n_units + 1, self.together), kind)
+        bits[-1], bits[:, codes.shape[1] :] = 0, 0
         np.left_shift(kind(1), codes, out=bits[:-1, : codes.shape[1]], dtype=kind)
         items = bits.view(f"V{_FETCHED}")[:, 0]
         sums = _Sums(self.n_queries * _FETCHED // 8)
