@@ -293,7 +293,7 @@ def test_blocks_of_another_call_are_refused() -> None:
         2, arrangements=LabelShuffler(np.arange(3000) % 2), evaluate=_evaluate, n_permutations=9999, seed=3
     )
     with pytest.raises(ValueError, match="same arguments"):
-        null_distribution(LabelShuffler(np.arange(9000) % 2), _evaluate, 9999, seed=3, blocks=blocks)
+        null_distribution(LabelShuffler(np.arange(90_000) % 2), _evaluate, 9999, seed=3, blocks=blocks)
 
 
 def test_max_t_of_one_is_its_own_p_and_of_equals_costs_nothing() -> None:
