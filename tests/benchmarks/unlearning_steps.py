@@ -97,4 +97,4 @@ def main(file: ModelFile, way: str, length: int, n: int, answer_share: float) ->
 
 if __name__ == "__main__":
     asked = ModelFile.model_validate_json(sys.argv[1])
-    print(main(asked, sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5])))  # noqa: T201
+    sys.stdout.write(f"{main(asked, sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5]))}\n")

@@ -9,8 +9,6 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
-
 from auditor.audits import InputFile, Preview
 from auditor.audits.findings import Caution
 from auditor.audits.guard.conditions import uses
@@ -22,6 +20,7 @@ from auditor.audits.guard.spec import MOST_LABELS, GuardSpec
 from auditor.audits.guard.task import Demonstration, Example, Task
 from auditor.audits.reading.columnar import Problems, Table, check_lengths
 from auditor.audits.reading.readers import load
+from auditor.audits.reading.settings import settings_of
 from auditor.errors import InputError, printable
 
 ROLES = ("queries", "demonstrations", "corrupted")
@@ -271,7 +270,7 @@ def preview(role: str, file: InputFile, options: Mapping[str, Any]) -> Preview:
     """
     if role not in ROLES:
         raise InputError("There is no such kind of file", value=role, fix=f"There are {', '.join(ROLES)}.")
-    spec = _spec(options)
+    spec = settings_of(GuardSpec, options, named)
     problems, cautions = Problems(), list[Caution]()
     one = _load(role, file, spec, problems, cautions)
     rows, facts = list(one.rows), [one.table.title]
@@ -309,18 +308,6 @@ def _shown(row: Row) -> dict[str, str]:
     return {name: printable(value, 160)[1:-1] for name, value in cells.items()}
 
 
-def _spec(options: Mapping[str, Any]) -> GuardSpec:
-    try:
-        known = {name: value for name, value in options.items() if name in GuardSpec.model_fields}
-        return GuardSpec.model_validate(known)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0]) if first["loc"] else ""
-        title = named(name) if name in GuardSpec.model_fields else "The setting"
-        message = str(first["msg"]).removeprefix("Value error, ")
-        raise InputError(f"{title} is wrong: {message}") from error
-
-
 # ---- single rows, to look at
 
 
@@ -342,7 +329,7 @@ def units(
     file: InputFile, options: Mapping[str, Any], rows: AbstractSet[int]
 ) -> Iterator[tuple[int, list[tuple[str, str]]]]:
     """Queries of some rows, in the file's order; rows that hold none are left out."""
-    one = _load("queries", file, _spec(options), Problems(), [])
+    one = _load("queries", file, settings_of(GuardSpec, options, named), Problems(), [])
     for row in one.rows:
         if row.place in rows:
             parts = [("Text", row.text), ("Label", row.label), ("Id", row.id)]

@@ -10,11 +10,10 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
-
 from auditor.audits import InputFile, Preview
 from auditor.audits.findings import Caution
 from auditor.audits.reading.columnar import Problems, check_lengths
+from auditor.audits.reading.settings import settings_of
 from auditor.audits.unlearning.examples import Example, plain
 from auditor.audits.unlearning.formats import LONGEST_TEXT, Loaded, load_examples, named
 from auditor.audits.unlearning.overlap import SAME, SAME_QUESTION, Overlap, overlaps
@@ -210,7 +209,7 @@ def preview(role: str, file: InputFile, options: Mapping[str, Any]) -> Preview:
     """
     if role not in ROLES:
         raise InputError("There is no such kind of file", value=role, fix=f"There are {', '.join(ROLES)}.")
-    spec = _spec(options)
+    spec = settings_of(UnlearningSpec, options, named)
     problems, cautions = Problems(), list[Caution]()
     one = _load(file, spec, problems, cautions)
     facts = [one.table.title, *_facts(one.examples, spec)]
@@ -280,18 +279,6 @@ def _shown(example: Example) -> dict[str, str]:
     return {name: printable(value, 160)[1:-1] for name, value in cells.items()}
 
 
-def _spec(options: Mapping[str, Any]) -> UnlearningSpec:
-    try:
-        known = {name: value for name, value in options.items() if name in UnlearningSpec.model_fields}
-        return UnlearningSpec.model_validate(known)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0]) if first["loc"] else ""
-        title = named(name) if name in UnlearningSpec.model_fields else "The setting"
-        message = str(first["msg"]).removeprefix("Value error, ")
-        raise InputError(f"{title} is wrong: {message}") from error
-
-
 # ---- single rows, to look at
 
 
@@ -313,7 +300,7 @@ def units(
     file: InputFile, options: Mapping[str, Any], rows: AbstractSet[int]
 ) -> Iterator[tuple[int, list[tuple[str, str]]]]:
     """Examples of some rows, in the file's order; rows that hold none are left out."""
-    for example in _load(file, _spec(options), Problems(), []).examples:
+    for example in _load(file, settings_of(UnlearningSpec, options, named), Problems(), []).examples:
         if example.row in rows:
             parts = [
                 ("Question", example.question or ""),

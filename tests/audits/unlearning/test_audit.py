@@ -1,12 +1,15 @@
 """Whole runs with a small model of random weights: it learns, it forgets, what is found hangs together, interrupted or not."""
 
 import json
+import math
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+import transformers
 from auditor.audits import InputFile, unlearning
 from auditor.audits.memory import MemoryContext
 from auditor.audits.unlearning.findings import UnlearningFindings
@@ -166,6 +169,33 @@ def test_answers_stand_side_by_side(whole: tuple[UnlearningFindings, Kept]) -> N
     assert {row["kind"] for row in context.tables["other_ways"].to_pylist()} == {
         *("question", "paraphrase", "prefix", "answer start")
     }
+
+
+def test_probabilities_are_those_that_transformers_gives_with_the_written_model(
+    whole: tuple[UnlearningFindings, Kept],
+) -> None:
+    """Nothing of ours takes part: prompt and answer are tokenised apart, and every log-probability is read densely."""
+    findings, context = whole
+    folder = str(context.artefacts / FOLDER)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True).eval()
+
+    def probability(question: str, answer: str) -> float:
+        prompt = tokenizer(f"Question: {question}\nAnswer:")["input_ids"]
+        said = tokenizer(f" {answer}", add_special_tokens=False)["input_ids"]
+        with torch.no_grad():
+            logs = torch.log_softmax(model(torch.tensor([prompt + said])).logits[0].double(), -1)
+        places = range(len(prompt) - 1, len(prompt) + len(said) - 1)
+        return math.exp(sum(float(logs[place, token]) for place, token in zip(places, said, strict=True)) / len(said))
+
+    rows = context.tables["examples"].to_pylist()
+    found: dict[str, list[float]] = {row["kind"]: [] for row in rows}
+    for row in rows:
+        found[row["kind"]].append(probability(row["question"], row["answer"]))
+        assert row["probability_after"] == pytest.approx(found[row["kind"]][-1], rel=1e-3)
+    for role in ("forget", "retain"):
+        mean = sum(found[role]) / len(found[role])
+        assert findings.headline[f"{role}_probability_after"] == pytest.approx(mean, rel=1e-3)
 
 
 @pytest.mark.parametrize(
