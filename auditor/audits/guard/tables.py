@@ -4,16 +4,16 @@ A condition is one way of making the prompt of a query: ``zero-shot``, ``correct
 (``cyclic:0.5``), or ``mixture``: every query under correct or corrupted demonstrations, as drawn for it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from auditor.audits import Context
 from auditor.audits.findings import Column, TableInfo
+from auditor.audits.saving import save_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_BATCH_ROWS = 10_000
 _WHOLE = {
     *("place", "row", "exit", "first_exit", "layer", "head", "split", "n", "n_calibration", "n_test", "n_labels", "k"),
 }
@@ -340,7 +340,7 @@ def save(context: Context, name: str, rows: Sequence[Mapping[str, Any]]) -> Tabl
     title, columns = COLUMNS[name]
     schema = pa.schema([(column.name, _type(column.name)) for column in columns])
     info = TableInfo(name=name, title=title, rows=len(rows), columns=columns, leading=LEADING.get(name, 0))
-    context.save_table(info, _batches(rows, schema), schema)
+    save_rows(context, info, rows, schema)
     return info
 
 
@@ -352,10 +352,3 @@ def _type(name: str) -> "pa.DataType":
     if name in _FLAGS:
         return pa.bool_()
     return pa.float64() if name in _NUMBERS else pa.string()
-
-
-def _batches(rows: Sequence[Mapping[str, Any]], schema: "pa.Schema") -> "Iterator[pa.RecordBatch]":
-    import pyarrow as pa
-
-    for start in range(0, len(rows), _BATCH_ROWS):
-        yield pa.RecordBatch.from_pylist(list(rows[start : start + _BATCH_ROWS]), schema=schema)

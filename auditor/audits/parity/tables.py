@@ -1,15 +1,15 @@
 """The tables of a parity run: what each column holds, and how rows become Parquet."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from auditor.audits import Context
 from auditor.audits.findings import Column, TableInfo
+from auditor.audits.saving import save_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_BATCH_ROWS = 10_000
 _WHOLE = {"k", "rank", "n", "n_slots", "n_known", "n_permutations", "place"}
 _NUMBERS = {
     *("statistic", "p_value", "p_low", "p_high", "adjusted_p", "value", "low", "high", "observed", "expected"),
@@ -245,7 +245,7 @@ def save_as(
 
     schema = pa.schema([(column.name, _type(column.name)) for column in columns])
     info = TableInfo(name=name, title=title, rows=len(rows), columns=columns)
-    context.save_table(info, _batches(rows, schema), schema)
+    save_rows(context, info, rows, schema)
     return info
 
 
@@ -255,10 +255,3 @@ def _type(name: str) -> "pa.DataType":
     if name in _WHOLE:
         return pa.int64()
     return pa.float64() if name in _NUMBERS or name.startswith(("level_", "target_")) else pa.string()
-
-
-def _batches(rows: Sequence[Mapping[str, Any]], schema: "pa.Schema") -> "Iterator[pa.RecordBatch]":
-    import pyarrow as pa
-
-    for start in range(0, len(rows), _BATCH_ROWS):
-        yield pa.RecordBatch.from_pylist(list(rows[start : start + _BATCH_ROWS]), schema=schema)
