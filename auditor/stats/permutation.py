@@ -32,7 +32,7 @@ from numpy.typing import ArrayLike, NDArray
 from auditor.processor import usable_cores
 
 #: Raised whenever a seed gives other arrangements, or blocks are cut otherwise: what an older way drew is not gone on from.
-DRAWING = 2
+DRAWING = 3
 #: Confidence of the Monte Carlo interval of a p-value.
 CONFIDENCE = 0.99
 #: Exceedances after which a sequential test stops: p is then known to about a fifth of itself (ours).

@@ -20,6 +20,8 @@ _SAVED_BY_SHORT_KEYS = 0.02
 _MOST_LOOKED_UP = 0.25
 #: Least number of units that are looked up in one go, for every draw.
 _LEAST_TRIES = 8
+#: Share of a stratum's units below which labels are picked one by one rather than all shuffled.
+_FEW_DRAWN = 0.1
 #: Bytes of keys drawn together: few enough for the caches, enough that threads seldom wait for each other: measured.
 _KEYS_AT_ONCE = 1 << 20
 #: Marks that are counted side by side: enough to make one operation worth its call, and a multiple of 8.
@@ -37,35 +39,45 @@ class LabelShuffler:
     is there as often as it should be. Units are treated alike throughout, so that all arrangements of the given labels are
     equally likely, exactly.
 
+    Where only some units are looked at, only these are drawn: how often they hold each label is multivariate hypergeometric,
+    and given that, every arrangement of these labels is equally likely.
+
     Parameters
     ----------
     labels : array_like of int, shape (n,)
         Not negative.
     strata : array_like of int, shape (n,), optional
         Units of one stratum exchange labels among themselves only.
+    looked_at : array_like of bool, shape (n,), optional
+        Units whose labels are drawn; all if not given. The others only hold labels that these might get.
     """
 
-    def __init__(self, labels: ArrayLike, strata: ArrayLike | None = None) -> None:
+    def __init__(self, labels: ArrayLike, strata: ArrayLike | None = None, looked_at: ArrayLike | None = None) -> None:
         given = np.asarray(labels)
         if given.ndim != 1 or (given.size and given.min() < 0):
             raise ValueError("labels are one row of whole numbers that are not negative")
         few = given.max(initial=0) < 255
         self.labels: Labels = given.astype(np.uint8) if few else given.astype(np.int32)
         groups = np.zeros(given.size, np.intp) if strata is None else np.asarray(strata)
-        if groups.shape != given.shape:
-            raise ValueError("labels and strata differ in length")
-        # Units of one stratum side by side while drawing.
-        self._order = np.argsort(groups, kind="stable")
-        self._in_order = bool((self._order == np.arange(given.size)).all())
-        bounds = np.flatnonzero(np.diff(groups[self._order], prepend=-1, append=np.iinfo(np.int64).max))
+        self._looked_at = np.ones(given.size, np.bool_) if looked_at is None else np.asarray(looked_at, np.bool_)
+        if groups.shape != given.shape or self._looked_at.shape != given.shape:
+            raise ValueError("labels, strata and looked_at differ in length")
+        # Units of one stratum side by side while drawing, those that are looked at first.
+        every = np.lexsort((~self._looked_at, groups))
+        drawn = self._looked_at[every]
+        self._order = (np.cumsum(self._looked_at) - 1)[every[drawn]]
+        self._in_order = bool((self._order == np.arange(self._order.size)).all())
+        bounds = np.flatnonzero(np.diff(groups[every], prepend=-1, append=np.iinfo(np.int64).max))
+        starts = np.concatenate([[0], np.cumsum(drawn)])
         self._pools = [
-            _Pool(int(a), self.labels[self._order[a:b]], few=few) for a, b in itertools.pairwise(bounds.tolist())
+            _Pool(int(starts[a]), self.labels[every[a:b]], int(starts[b] - starts[a]), few=few)
+            for a, b in itertools.pairwise(bounds.tolist())
         ]
 
     @property
     def n(self) -> int:
-        """Number of units."""
-        return int(self.labels.size)
+        """Number of units that are looked at."""
+        return int(self._order.size)
 
     @property
     def n_arrangements(self) -> int | None:
@@ -91,7 +103,11 @@ class LabelShuffler:
         parts = [list(_arrangements(pool.labels.tolist())) for pool in self._pools]
         every = itertools.product(*parts)
         while some := list(itertools.islice(every, rows)):
-            block = np.array([list(itertools.chain(*one)) for one in some], dtype=self.labels.dtype)
+            parts_drawn = [
+                [label for pool, part in zip(self._pools, one, strict=True) for label in part[: pool.n_drawn]]
+                for one in some
+            ]
+            block = np.array(parts_drawn, dtype=self.labels.dtype)
             yield self._back(block.reshape(len(some), self.n).T).T
 
     def _back(self, drawn: Labels) -> Labels:
@@ -102,18 +118,18 @@ class LabelShuffler:
 
 
 class _Pool:
-    """The labels of one stratum."""
+    """The labels of one stratum, of which the first `n_drawn` units get theirs."""
 
-    def __init__(self, start: int, labels: Labels, *, few: bool) -> None:
-        self.start, self.labels = start, np.sort(labels)
+    def __init__(self, start: int, labels: Labels, n_drawn: int, *, few: bool) -> None:
+        self.start, self.labels, self.n_drawn = start, np.sort(labels), n_drawn
         self.counts = np.bincount(labels)
         short, long = (_bounds(self.counts, bits) for bits in (8, 16))
         # Short keys cost less, and hit the shares less well.
-        saved = labels.size * _SAVED_BY_SHORT_KEYS
+        saved = n_drawn * _SAVED_BY_SHORT_KEYS
         is_short = self._looked_up(short, 8) - self._looked_up(long, 16) < saved
         looked_up = self._looked_up(*((short, 8) if is_short else (long, 16)))
         # Where many labels are rare, those that are there too often are hard to find.
-        self._independently = few and labels.size >= _SMALL and looked_up < _MOST_LOOKED_UP * labels.size
+        self._independently = few and n_drawn >= _SMALL and looked_up < _MOST_LOOKED_UP * n_drawn
         self._bounds = short if is_short else long
         self._kind: type[np.unsignedinteger[Any]] = np.uint8 if is_short else np.uint16
 
@@ -124,14 +140,18 @@ class _Pool:
 
     def draw(self, generator: np.random.Generator, drawn: Labels, rows: int) -> None:
         """Fill the pool's units of `drawn`, (units, whole words of columns); the first `rows` columns count."""
-        place = drawn[self.start : self.start + self.labels.size]
+        place = drawn[self.start : self.start + self.n_drawn]
         if self._independently:
             self._draw_independently(generator, place)
+            return
+        if self.n_drawn < _FEW_DRAWN * self.labels.size:
+            for column in place.T[:rows]:
+                column[:] = generator.choice(self.labels, self.n_drawn, replace=False)
             return
         shuffled = np.tile(self.labels, (rows, 1))
         if self.labels.size > 1:
             generator.permuted(shuffled, axis=1, out=shuffled)
-        place[:, :rows] = shuffled.T
+        place[:, :rows] = shuffled[:, : self.n_drawn].T
 
     def _draw_independently(self, generator: np.random.Generator, place: Labels) -> None:
         """Give out labels independently, then correct how often each one is there."""
@@ -141,7 +161,7 @@ class _Pool:
         at_once = max(_WIDE, _KEYS_AT_ONCE // (columns * np.dtype(self._kind).itemsize) // _WIDE * _WIDE)
         for first in range(0, len(place), at_once):
             reached += self._give_out(generator, place[first : first + at_once])
-        too_many = (reached[:-1] - reached[1:]).T - self.counts
+        too_many = (reached[:-1] - reached[1:]).T - self._counts_drawn(generator, columns)
         missing = np.maximum(-too_many, 0)
         rest = np.repeat(np.tile(np.arange(len(self.counts)), columns), missing.ravel())
         ends = np.cumsum(missing.sum(axis=1))
@@ -151,6 +171,12 @@ class _Pool:
                 generator.shuffle(rest[start:end])
         while (too_many > 0).any():
             self._correct(generator, place, too_many, rest, starts)
+
+    def _counts_drawn(self, generator: np.random.Generator, columns: int) -> NDArray[np.int64]:
+        """How often each label is there among the units that are looked at, (columns or 1, labels)."""
+        if self.n_drawn == self.labels.size:
+            return self.counts[None]
+        return generator.multivariate_hypergeometric(self.counts, self.n_drawn, columns, method="marginals")
 
     def _give_out(self, generator: np.random.Generator, place: Labels) -> NDArray[np.intp]:
         """Draw keys, and with them labels; how many keys of every column reach the bound of each label."""
@@ -193,7 +219,7 @@ class _Pool:
         columns = np.flatnonzero((too_many > 0).any(axis=1))
         wanted = np.maximum(too_many[columns], 0)
         # As many as most columns should need; the others come again.
-        needed = (wanted * (n_units / np.maximum(self.counts, 1))).max(axis=1)
+        needed = (wanted * (self.labels.size / np.maximum(self.counts, 1))).max(axis=1)
         n_tries = int(1.5 * np.median(needed)) + _LEAST_TRIES
         where = generator.integers(0, n_units, (n_tries, len(columns)))
         where *= n_columns
@@ -222,8 +248,9 @@ class _Pool:
     def _looked_up(self, bounds: NDArray[np.intp], bits: int) -> float:
         """About how many units have to be looked up for one draw."""
         share = self.counts / max(self.labels.size, 1)
-        expected = np.diff(bounds, prepend=0, append=1 << bits) / (1 << bits) * self.labels.size
-        too_many = expected - self.counts + np.sqrt(self.counts * (1 - share))
+        expected = np.diff(bounds, prepend=0, append=1 << bits) / (1 << bits) * self.n_drawn
+        counts = share * self.n_drawn
+        too_many = expected - counts + np.sqrt(counts * (1 - share))
         return float((np.maximum(too_many, 0) / np.maximum(share, 1 / max(self.labels.size, 1))).max(initial=0))
 
 

@@ -131,16 +131,18 @@ class Round:
         self.group, self.stratum = found.query_group, found.query_stratum
         self.catalog, self.tone = world(2_500 // scale, 100, 100_000 // scale, 2)
         self.graph = Graph.of(self.catalog, self.tone, 100, rank_aware=False)
+        # Peers permute the labels of the whole catalog, as scipy does.
+        self.catalog_codes = self.graph.units.codes
+        number = np.flatnonzero(self.graph.occurs)
         self.peers = parity_peers.mode_b(self.top.shares, self.group)
-        slots = (self.graph.query, self.graph.unit, self.graph.weight)
-        self.mode_a_peers = parity_peers.mode_a(self.graph.codes, self.graph.query_unit, slots, _LEVELS)
+        slots = (self.graph.query, number[self.graph.item], self.graph.weight)
+        own = number[self.graph.query_item]
+        self.mode_a_peers = parity_peers.mode_a(self.catalog_codes, own, slots, _LEVELS)
         tables = _Groups(self.group, self.stratum)
         kernel_b = tables.test(self.top.shares, STATISTICS["chi-square"])[1]
         self.kernels = {
             "scipy_given_our_kernel": of_labels(self.group.astype(np.uint8), kernel_b, 100, 710),
-            "mode_a_scipy_given_our_kernel": of_labels(
-                self.graph.codes.astype(np.uint8), _Evaluation(self.graph, STATISTICS["chi-square"]), 16, 202
-            ),
+            "mode_a_scipy_given_our_kernel": of_labels(self.catalog_codes.astype(np.uint8), self.of_catalog(), 16, 202),
         }
         self.settings = {
             "permutations": self.n,
@@ -152,6 +154,11 @@ class Round:
             "shuffles": "Generator.permuted on bytes, same threads; mode A: a tenth, scaled",
         }
         self.check()
+
+    def of_catalog(self) -> Callable[[NDArray[Any]], NDArray[np.float64]]:
+        """Our statistic of mode A on codes of all items."""
+        kernel, occurs = _Evaluation(self.graph, STATISTICS["chi-square"]), self.graph.occurs
+        return lambda codes: kernel(codes[:, occurs])
 
     def _scipy(self) -> dict[str, Peer]:
         mode_b = {f"scipy_{name}": peer for name, peer in self.peers.items()}
@@ -167,7 +174,7 @@ class Round:
         """
         of_b, of_a = (kernel.statistic for kernel in self.kernels.values())
         random = np.random.default_rng(0)
-        groups, codes = (random.permuted(np.tile(one, (3, 1)), axis=1) for one in (self.group, self.graph.codes))
+        groups, codes = (random.permuted(np.tile(one, (3, 1)), axis=1) for one in (self.group, self.catalog_codes))
         members = [np.stack([np.flatnonzero(one == number) for one in groups]) for number in (0, 1)]
         for peer in self.peers.values():
             drawn = members if peer.kind == "independent" else [groups.astype(np.int8)]
@@ -200,7 +207,7 @@ class Round:
 
     def measure(self) -> dict[str, float]:
         """One round, everybody in turn."""
-        codes, tenth = self.graph.codes, max(self.n // 10, 1)
+        codes, tenth = self.catalog_codes, max(self.n // 10, 1)
         return {
             "ours": seconds(self.mode_b),
             "shuffles": seconds(lambda: shuffles(self.group, self.n, 200)),

@@ -86,6 +86,49 @@ def test_labels_that_were_given_out_too_often_are_corrected(counts: list[int]) -
     assert all((np.bincount(row, minlength=len(counts)) == counts).all() for row in drawn)
 
 
+@pytest.mark.parametrize("shape", [(1500, 700), (1500, 120), (900, 500), (5000, 4800)])
+@pytest.mark.parametrize("shares", [(0.5, 0.5), (0.05, 0.15, 0.8)])
+def test_draws_of_some_units_are_those_of_all_of_them(shape: tuple[int, int], shares: tuple[float, ...]) -> None:
+    """Few picked one by one, some given out independently, others shuffled: how often each label is among them is
+    hypergeometric, and every place is as likely to hold it. Two strata, of which the other has only labels of its own.
+
+    Bound: each test fails in 1 of 10,000 tries.
+    """
+    (n, m), rows = shape, 4000
+    counts = np.round(np.array(shares) * n).astype(int)
+    labels = np.concatenate([np.repeat(np.arange(len(shares)), counts), np.full(300, len(shares))])
+    strata = np.repeat([1, 0], [counts.sum(), 300])
+    order = np.random.default_rng(1).permutation(len(labels))
+    labels, strata = labels[order], strata[order]
+    looked_at = np.zeros(len(labels), bool)
+    looked_at[np.flatnonzero(strata == 1)[:m]] = True
+    looked_at[np.flatnonzero(strata == 0)[:7]] = True
+    shuffler = LabelShuffler(labels, strata, looked_at)
+    drawn = shuffler.draw(np.random.default_rng(2), rows)
+    assert drawn.shape == (rows, m + 7)
+    assert shuffler.n == m + 7
+    there = strata[looked_at] == 1
+    assert (drawn[:, ~there] == len(shares)).all()
+    for label, count in enumerate(counts.tolist()):
+        expected = stats.hypergeom(n, count, m)
+        found = (drawn[:, there] == label).sum(axis=1)
+        edges = np.unique(expected.ppf(np.linspace(0, 1, 11)[1:-1]).astype(int))
+        seen = np.bincount(np.searchsorted(edges, found), minlength=len(edges) + 1)
+        chance = np.diff(expected.cdf(edges), prepend=0, append=1)
+        assert stats.chisquare(seen, chance * rows).pvalue > 1e-4
+        by_place = (drawn[:, there] == label).sum(axis=0)
+        share = count / n
+        assert np.abs(by_place - rows * share).max() < 6 * np.sqrt(rows * share * (1 - share))
+
+
+def test_some_units_of_every_arrangement() -> None:
+    shuffler = LabelShuffler([0, 1, 1, 2, 1], [7, 7, 7, 1, 1], [True, False, True, False, True])
+    every = Counter(_rows(np.concatenate(list(shuffler.all(4)))))
+    # Of 3 arrangements in the one stratum and 2 in the other; the last unit is of the other.
+    assert every == {(0, 1, 1): 1, (1, 1, 1): 1, (1, 0, 1): 1, (0, 1, 2): 1, (1, 1, 2): 1, (1, 0, 2): 1}
+    assert shuffler.n_arrangements == 6
+
+
 def test_many_rare_labels_take_no_more_memory_than_a_plain_shuffle() -> None:
     """Whole degrees of many items: hardly a label is common."""
     labels = np.clip(np.round(np.random.default_rng(0).normal(80, 25, 5000)), 0, 159).astype(int)
@@ -126,6 +169,8 @@ def test_refuses_what_are_no_labels(bad: list[int]) -> None:
         LabelShuffler(bad)
     with pytest.raises(ValueError, match="length"):
         LabelShuffler([0, 1], [0])
+    with pytest.raises(ValueError, match="length"):
+        LabelShuffler([0, 1], None, [True])
 
 
 def test_signs_are_even_and_all_of_them_once() -> None:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from auditor.audits.parity.data import MISSING, Attribute, Results, slot_weights, without_self
 from auditor.audits.parity.statistics import Array, Statistic, root_steps
 from auditor.errors import InputError
+from auditor.stats.shuffling import LabelShuffler
 
 #: Most points of the grid on which distributions of degrees are compared, as in `data.lists`.
 _GRID_POINTS = 200
@@ -88,13 +89,18 @@ class Units:
 
 @dataclass(frozen=True)
 class Graph:
-    """Which item retrieved which: all that stays when labels are permuted."""
+    """Which item retrieved which: all that stays when labels are permuted.
+
+    Items that are neither a query nor a result hold labels that the others might get, and no more: items are numbered among
+    those that occur.
+    """
 
     units: Units
-    query_unit: NDArray[np.intp]  # of every query
+    occurs: NDArray[np.bool_]  # of every unit
+    query_item: NDArray[np.intp]  # of every query
     query_stratum: NDArray[np.intp]
     query: NDArray[np.intp]  # of every slot
-    unit: NDArray[np.intp]
+    item: NDArray[np.intp]
     weight: Array
 
     @classmethod
@@ -118,17 +124,19 @@ class Graph:
         query, unit, weight = units.slots(results, np.where(own[results.query] >= 0, weights, 0.0))
         kept, numbered = np.unique(query, return_inverse=True)
         stratum = np.unique(units.stratum[own[kept]], return_inverse=True)[1]
-        return cls(units, own[kept], stratum, numbered, unit, weight)
+        occurs = np.zeros(len(units.codes), np.bool_)
+        occurs[own[kept]] = occurs[unit] = True
+        number = np.cumsum(occurs) - 1
+        return cls(units, occurs, number[own[kept]], stratum, numbered, number[unit], weight)
 
     @property
     def codes(self) -> NDArray[np.intp]:
-        """Code of every unit."""
-        return self.units.codes
+        """Code of every item that occurs."""
+        return self.units.codes[self.occurs]
 
-    @property
-    def stratum(self) -> NDArray[np.intp]:
-        """Stratum of every unit."""
-        return self.units.stratum
+    def shuffler(self) -> LabelShuffler:
+        """Draws codes of the items that occur."""
+        return LabelShuffler(self.units.codes, self.units.stratum, self.occurs)
 
     @property
     def n_levels(self) -> int:
@@ -138,4 +146,4 @@ class Graph:
     @property
     def n_queries(self) -> int:
         """Queries that take part."""
-        return len(self.query_unit)
+        return len(self.query_item)

@@ -11,13 +11,15 @@ References
     the method of Harley and Seal.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-#: Bytes that are fetched for one result: all its labellings.
-_FETCHED = 32
+#: Bytes that may be fetched for one result: all its labellings. Wide fetches make few operations of many, so that threads
+#: seldom wait for each other.
+_FETCHED = (128, 64, 32)
 #: Most places over the results themselves: lists are brought to one length.
 _MOST_PADDED = 1.5
 #: Kinds of numbers by their bits.
@@ -30,8 +32,6 @@ class LevelCounts:
     Attributes
     ----------
     n_queries, n_levels : int
-    together : int
-        Labellings that are looked at together.
     """
 
     def __init__(self, units: NDArray[np.intp], n_units: int, n_levels: int) -> None:
@@ -42,7 +42,6 @@ class LevelCounts:
         # A count has to find room where a level was a bit.
         self._field = _least_bits(self._n_planes)
         self._bits = _least_bits(max(n_levels, self._field))
-        self.together = _FETCHED * 8 // self._bits
 
     @classmethod
     def of(cls, query: NDArray[np.intp], unit: NDArray[np.intp], n_units: int, n_levels: int) -> "LevelCounts | None":
@@ -65,31 +64,45 @@ class LevelCounts:
         units[place, query[order]] = unit[order]
         return cls(units, n_units, n_levels)
 
-    def __call__(self, codes: NDArray[np.uint8]) -> NDArray[np.unsignedinteger[Any]]:
-        """Counts (n, n_levels, n_queries) from levels (n_units, n); n is at most `together`."""
-        kind = _KINDS[self._bits]
-        # One more item, with no bit set, fills lists up.
-        bits = np.empty((self._n_units + 1, self.together), kind)
-        bits[-1], bits[:, codes.shape[1] :] = 0, 0
-        np.left_shift(kind(1), codes, out=bits[:-1, : codes.shape[1]], dtype=kind)
-        items = bits.view(f"V{_FETCHED}")[:, 0]
-        sums = _Sums(self.n_queries * _FETCHED // 8)
-        for units in self._units:
-            fetched = sums.memory()
-            items.take(units, out=fetched.view(items.dtype), mode="clip")
-            sums.add(fetched)
-        # Query after query within each labelling, which is how they are looked at from here on.
-        shape = (self.n_queries, self.together)
-        planes = [plane.view(kind).reshape(shape).T.copy() for plane in sums.planes()[: self._n_planes]]
-        return self._counts(planes)[: codes.shape[1]]
+    def together(self, n_labellings: int) -> int:
+        """How many of so many labellings are best looked at together: what they fill, one time after the other."""
+        widths = [fetched * 8 // self._bits for fetched in _FETCHED]
+        return next((width for width in widths if n_labellings % width == 0), widths[-1])
 
-    def _counts(self, planes: list[NDArray[np.unsignedinteger[Any]]]) -> NDArray[np.unsignedinteger[Any]]:
+    def space(self, together: int) -> "CountingSpace":
+        """Memory for one call after the other with up to so many labellings; two at once need two."""
+        kind, shape = _KINDS[self._bits], (together, self.n_queries)
+        return CountingSpace(
+            # One more item, with no bit set, fills lists up.
+            bits=np.zeros((self._n_units + 1, together), kind),
+            sums=_Sums(self.n_queries * together * self._bits // 64),
+            planes=np.empty((self._n_planes, *shape), kind),
+            fields=np.empty((2, *shape), kind),
+            counts=np.empty((together, self.n_levels, self.n_queries), _KINDS[self._field]),
+        )
+
+    def __call__(self, codes: NDArray[np.uint8], space: "CountingSpace") -> NDArray[np.unsignedinteger[Any]]:
+        """Counts (n, n_levels, n_queries) from levels (n_units, n), until the space is used again."""
+        kind, n = _KINDS[self._bits], codes.shape[1]
+        space.bits[:, n:] = 0
+        np.left_shift(kind(1), codes, out=space.bits[:-1, :n], dtype=kind)
+        items = space.bits.view(f"V{space.bits.shape[1] * space.bits.itemsize}")[:, 0]
+        space.sums.clear()
+        for units in self._units:
+            fetched = space.sums.memory()
+            items.take(units, out=fetched.view(items.dtype), mode="clip")
+            space.sums.add(fetched)
+        # Query after query within each labelling, which is how they are looked at from here on.
+        for plane, bits in zip(space.sums.planes(), space.planes, strict=False):
+            bits[...] = plane.view(kind).reshape(self.n_queries, -1).T
+        return self._counts(space)[:n]
+
+    def _counts(self, space: "CountingSpace") -> NDArray[np.unsignedinteger[Any]]:
         """Counts as numbers: every plane gives each of them one bit."""
-        kind, field = _KINDS[self._bits], self._field
-        counts = np.empty((self.together, self.n_levels, self.n_queries), _KINDS[field])
+        kind, field, planes, counts = _KINDS[self._bits], self._field, space.planes, space.counts
         # Levels that lie a field apart are brought together into the fields of one number.
         lowest = sum(1 << start for start in range(0, self._bits, field))
-        together, one = np.empty_like(planes[0]), np.empty_like(planes[0])
+        together, one = space.fields
         for first in range(min(field, self.n_levels)):
             together[...] = 0
             for place, plane in enumerate(planes):
@@ -102,6 +115,17 @@ class LevelCounts:
             for level in range(first, self.n_levels, field):
                 counts[:, level] = together >> kind(level - first)  # and no more than a field is kept
         return counts
+
+
+@dataclass(frozen=True)
+class CountingSpace:
+    """Memory for counting: fresh memory for every labelling would take longer than the counting."""
+
+    bits: NDArray[np.unsignedinteger[Any]]
+    sums: "_Sums"
+    planes: NDArray[np.unsignedinteger[Any]]
+    fields: NDArray[np.unsignedinteger[Any]]
+    counts: NDArray[np.unsignedinteger[Any]]
 
 
 class _Sums:
@@ -120,6 +144,12 @@ class _Sums:
         # Memory goes round: fresh memory for every array would take longer than the adding.
         self._free: list[NDArray[np.uint64]] = []
         self._space = np.empty(n_words, np.uint64)
+
+    def clear(self) -> None:
+        """Forget what was added."""
+        self._free += self._planes
+        self._free += [words for words in self._waiting if words is not None]
+        self._planes, self._waiting = [], []
 
     def memory(self) -> NDArray[np.uint64]:
         """An array to be filled, and added."""
@@ -142,7 +172,9 @@ class _Sums:
         place = 0
         while place < len(self._planes):
             if self._waiting[place] is not None:
-                self.add(np.zeros_like(self._space), place)
+                nothing = self.memory()
+                nothing[...] = 0
+                self.add(nothing, place)
             place += 1
         return self._planes
 

@@ -5,6 +5,7 @@ Both assume that labels are exchangeable over catalog items within strata. That 
 """
 
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from auditor.audits.parity.catalog_graph import Graph, Units
 from auditor.audits.parity.data import Attribute, Results, slot_weights
-from auditor.audits.parity.level_counts import LevelCounts
+from auditor.audits.parity.level_counts import CountingSpace, LevelCounts
 from auditor.audits.parity.null_test import NullTest, Plan, Progress, exactly, run
 from auditor.audits.parity.statistics import (
     Array,
@@ -78,14 +79,14 @@ def test_catalog_queries(
     return run(
         chosen.name,
         float(evaluate(graph.codes[None])[0]),
-        LabelShuffler(graph.codes, graph.stratum),
+        graph.shuffler(),
         evaluate,
         Plan(n_permutations, seed, sequential, progress, n_threads, blocks),
         signed=chosen.signed,
         closed_form_p=None,
         method=(
-            f"{chosen.name} of {graph.n_queries:,} queries, labels permuted over {len(graph.codes):,} catalog items"
-            f"{_within(graph.stratum)}, those of queries and results together"
+            f"{chosen.name} of {graph.n_queries:,} queries, labels permuted over {len(graph.units.codes):,} catalog items"
+            f"{_within(graph.units.stratum)}, those of queries and results together"
         ),
     )
 
@@ -140,10 +141,12 @@ def test_catalog(
         f"{_within(units.stratum)}"
     )
 
-    def evaluate(permuted: NDArray[Any]) -> Array:
-        return chosen.against(_exposed(permuted, exposure, features) - expected, target)
+    exposed = exposure > 0
 
-    observed = float(evaluate(codes[None])[0])
+    def evaluate(permuted: NDArray[Any]) -> Array:
+        return chosen.against(_exposed(permuted, exposure[exposed], features) - expected, target)
+
+    observed = float(evaluate(codes[exposed][None])[0])
     hypergeometric = units.n_levels == 2 and chosen.columns == "levels" and len(np.unique(units.stratum)) == 1
     if hypergeometric and len(np.unique(exposure[exposure > 0])) == 1:
         n_drawn = int(np.count_nonzero(exposure))
@@ -155,7 +158,7 @@ hypergeometric: the p-value is exact."
     return run(
         chosen.name,
         observed,
-        LabelShuffler(codes, units.stratum),
+        LabelShuffler(codes, units.stratum, exposed),
         evaluate,
         plan,
         signed=chosen.signed,
@@ -182,7 +185,7 @@ class _Evaluation:
             self.n_columns, self.root_steps = len(grid), root_steps(grid)
         self.codes_are_columns = bool((self.column_of == np.arange(len(self.column_of))).all())
         n_cells = self.n_strata * graph.n_levels * self.n_columns
-        large = len(graph.unit) > _SLOTS_AT_ONCE // _PACK
+        large = len(graph.item) > _SLOTS_AT_ONCE // _PACK
         packs = large and self.codes_are_columns and self.values is None
         same = np.ptp(graph.weight) < 1e-15 and self.values is None
         self.equal_weight = float(graph.weight[0]) if same else None
@@ -191,9 +194,11 @@ class _Evaluation:
         in_lists = same or float(np.abs(self.list_weight[graph.query] - graph.weight).max()) < 1e-15
         self.counts: LevelCounts | None = None
         if packs and in_lists:
-            self.counts = LevelCounts.of(graph.query, graph.unit, len(graph.codes), self.n_columns)
+            self.counts = LevelCounts.of(graph.query, graph.item, len(graph.codes), self.n_columns)
+        # Memory of threads that counted before: it is used again.
+        self.spaces: SimpleQueue[_ListSpace] = SimpleQueue()
         # Whole numbers are added up exactly in single precision, as long as they are this small.
-        small = self.equal_weight is not None and len(graph.unit) < 1 << 24
+        small = self.equal_weight is not None and len(graph.item) < 1 << 24
         self.exact: type[np.floating[Any]] = np.float32 if small else np.float64
         strata = [np.flatnonzero(graph.query_stratum == stratum) for stratum in range(self.n_strata)]
         self.in_stratum: list[Any] = strata if self.n_strata > 1 else [slice(None)]  # a slice copies nothing
@@ -204,10 +209,12 @@ class _Evaluation:
         parts = []
         start = 0
         if codes.dtype == np.uint8 and self.counts is not None:
-            step = self.counts.together
+            step = self.counts.together(len(codes))
             # Less than half of what is looked at together is counted faster one by one.
             start = (len(codes) + step // 2) // step * step
-            parts = [self._by_lists(codes[first : first + step]) for first in range(0, start, step)]
+            space = self._list_space(self.counts, step)
+            parts = [self._by_lists(self.counts, codes[first : first + step], space) for first in range(0, start, step)]
+            self.spaces.put(space)
         elif codes.dtype == np.uint8 and self.packs:
             start = len(codes) // _PACK * _PACK
             parts = [self._eight(codes[first : first + _PACK]) for first in range(0, start, _PACK)]
@@ -216,7 +223,7 @@ class _Evaluation:
     def _plainly(self, codes: NDArray[Any]) -> Array:
         if not len(codes):
             return np.empty(0)
-        n_slots = len(self.graph.unit)
+        n_slots = len(self.graph.item)
         at_once = max(1, min(len(codes), _SLOTS_AT_ONCE // n_slots))
         # Buffers are made once for all rows: fresh memory for every row would take longer than the counting.
         space = _Space(
@@ -232,18 +239,18 @@ class _Evaluation:
         cells = self.n_strata * n_groups
         # Every permutation counts in cells of its own: one count is all it takes.
         first = np.arange(rows)[:, None] * cells
-        cell = graph.units.level_of[codes[:, graph.query_unit]] + graph.query_stratum * n_groups + first
+        cell = graph.units.level_of[codes[:, graph.query_item]] + graph.query_stratum * n_groups + first
         place, column = space.place[:rows], space.column[:rows]
         np.take(cell * self.n_columns, graph.query, axis=1, out=place, mode="clip")
         weights: Array | None
         if self.values is not None:
             assert space.weight is not None
             weights = space.weight[:rows]
-            np.take(self.values[codes], graph.unit, axis=1, out=weights, mode="clip")
+            np.take(self.values[codes], graph.item, axis=1, out=weights, mode="clip")
             weights *= graph.weight
         else:
             columns = codes.astype(np.intp) if self.codes_are_columns else self.column_of[codes]
-            np.take(columns, graph.unit, axis=1, out=column, mode="clip")
+            np.take(columns, graph.item, axis=1, out=column, mode="clip")
             place += column
             weights = None if self.equal_weight is not None else np.broadcast_to(graph.weight, place.shape)
         counted = np.bincount(
@@ -259,16 +266,16 @@ class _Evaluation:
         """
         graph, n_groups = self.graph, self.graph.n_levels
         cells = self.n_strata * n_groups
-        cell = graph.units.level_of[codes[:, graph.query_unit]] + graph.query_stratum * n_groups
+        cell = graph.units.level_of[codes[:, graph.query_item]] + graph.query_stratum * n_groups
         column = np.ascontiguousarray(codes.T).view(np.uint64)[:, 0]
         first = np.ascontiguousarray((cell * self.n_columns).T.astype(np.uint8)).view(np.uint64)[:, 0]
         own_cells = np.tile(np.arange(_PACK) * (cells * self.n_columns), _SLOTS_AT_ONCE // _PACK)
         counted = np.zeros(_PACK * cells * self.n_columns)
         at_once = _SLOTS_AT_ONCE // _PACK
         space = np.empty_like(own_cells)
-        for start in range(0, len(graph.unit), at_once):
+        for start in range(0, len(graph.item), at_once):
             slots = slice(start, start + at_once)
-            together = column.take(graph.unit[slots])
+            together = column.take(graph.item[slots])
             together += first.take(graph.query[slots])  # no byte overflows: there are at most `_BYTE` cells
             place = space[: _PACK * len(together)]
             np.add(together.view(np.uint8), own_cells[: len(place)], out=place)
@@ -277,21 +284,32 @@ class _Evaluation:
         sizes = np.bincount((cell + np.arange(_PACK)[:, None] * cells).ravel(), minlength=_PACK * cells)
         return self._of_counts(counted, sizes, _PACK)
 
-    def _by_lists(self, codes: NDArray[np.uint8]) -> Array:
+    def _list_space(self, counts: LevelCounts, together: int) -> "_ListSpace":
+        """Memory for so many permutations: what another block left, if it is large enough."""
+        try:
+            space = self.spaces.get_nowait()
+        except Empty:
+            pass
+        else:
+            if len(space.by_list) == together:
+                return space
+        shape = (together, self.graph.n_levels, self.graph.n_queries)
+        by_list = np.empty((together, self.n_columns, self.graph.n_queries), self.exact)
+        return _ListSpace(counts.space(together), by_list, np.empty(shape, np.bool_), np.empty(shape, self.exact))
+
+    def _by_lists(self, counts: LevelCounts, codes: NDArray[np.uint8], space: "_ListSpace") -> Array:
         """The same for some permutations where the results of a list weigh alike: lists are counted first."""
-        assert self.counts is not None
         rows, n_groups = len(codes), self.graph.n_levels
-        by_list = self.counts(codes.T).astype(self.exact)
-        group = np.take(self.graph.units.level_of.astype(np.uint8), codes.T[self.graph.query_unit]).T.copy()
+        by_list, is_member, weighted = space.by_list[:rows], space.is_member[:rows], space.weighted[:rows]
+        by_list[...] = counts(codes.T, space.counting)
+        group = np.take(self.graph.units.level_of.astype(np.uint8), codes.T[self.graph.query_item]).T
+        np.equal(group[:, None, :], np.arange(n_groups, dtype=np.uint8)[:, None], out=is_member)
+        np.multiply(is_member, self.list_weight if self.equal_weight is None else self.exact(1), out=weighted)
         tables = np.empty((rows, self.n_strata, n_groups, self.n_columns))
         sizes = np.empty(tables.shape[:3])
-        every = np.arange(n_groups, dtype=np.uint8)[:, None]
         for stratum, queries in enumerate(self.in_stratum):
-            members = (group[:, None, queries] == every).astype(self.exact)
-            sizes[:, stratum] = members.sum(axis=-1)
-            if self.equal_weight is None:
-                members *= self.list_weight[queries]
-            tables[:, stratum] = members @ by_list[:, :, queries].transpose(0, 2, 1)
+            sizes[:, stratum] = is_member[:, :, queries].sum(axis=-1)
+            tables[:, stratum] = weighted[:, :, queries] @ by_list[:, :, queries].transpose(0, 2, 1)
         return self._of_counts(tables, sizes, rows)
 
     def _of_counts(self, counted: NDArray[Any], sizes: NDArray[Any], rows: int) -> Array:
@@ -309,6 +327,16 @@ class _Space:
     place: NDArray[np.intp]
     column: NDArray[np.intp]
     weight: Array | None
+
+
+@dataclass(frozen=True)
+class _ListSpace:
+    """Memory for lists that are counted first: counts by list and level, and which queries are of which group."""
+
+    counting: CountingSpace
+    by_list: NDArray[np.floating[Any]]
+    is_member: NDArray[np.bool_]
+    weighted: NDArray[np.floating[Any]]
 
 
 def _exposed(codes: NDArray[Any], exposure: Array, features: Array) -> Array:

@@ -81,8 +81,14 @@ def test_catalog_items_fast_and_plain(name: Any, rank_aware: bool) -> None:
     known = np.flatnonzero(one.level != MISSING)
     weights = slot_weights(found, 10, rank_aware=rank_aware)
 
+    own = found.query_item[found.query]
+    takes_part = (own >= 0) & np.isin(own, known) & (found.item != own) & (weights > 0)
+    results_known = found.item[takes_part & np.isin(found.item, known)]
+    asked = own[takes_part & np.isin(found.item, known)]
+    occurs = np.isin(known, np.concatenate([results_known, asked]))
+
     def statistic(levels: NDArray[Any]) -> float:
-        label = dict(zip(known.tolist(), levels.tolist(), strict=True))
+        label = dict(zip(known[occurs].tolist(), levels.tolist(), strict=True))
         group, stratum, shares = [], [], []
         for q in range(QUERIES):
             row = np.zeros(4)
@@ -96,9 +102,9 @@ def test_catalog_items_fast_and_plain(name: Any, rank_aware: bool) -> None:
                 shares.append(row / row.sum())
         return _plain(name, np.array(group), np.array(stratum), np.array(shares), 4)
 
-    shuffler = LabelShuffler(one.level[known], found.item_stratum[known])
+    shuffler = LabelShuffler(one.level[known], found.item_stratum[known], occurs)
     null = null_distribution(shuffler, lambda block: np.array([[statistic(row)] for row in block]), 60, seed=2).values
-    assert test.statistic == pytest.approx(statistic(one.level[known]))
+    assert test.statistic == pytest.approx(statistic(one.level[known][occurs]))
     assert test.null == pytest.approx(null[:, 0], rel=1e-9, abs=1e-12)
 
 
@@ -122,20 +128,22 @@ def test_large_catalogs_agree_with_a_product_of_sparse_matrices(rank_aware: bool
     graph = sparse.csr_array((weight, (found.query, found.item)), shape=(n_queries, n_items))
     graph /= weight[:k].sum()
     stratum = np.arange(n_items)[own] % strata
+    occurs = np.isin(np.arange(n_items), np.concatenate([found.item, own]))
 
     def plain(block: NDArray[Any]) -> NDArray[np.float64]:
         found = []
         for row in block:
-            labels = np.eye(5)[row]
+            labels = np.zeros((n_items, 5))
+            labels[occurs] = np.eye(5)[row]
             seen = graph @ labels
             tables = np.stack([labels[own].T @ (seen * (stratum == s)[:, None]) for s in range(strata)])
             sizes = np.stack([labels[own][stratum == s].sum(axis=0) for s in range(strata)])
             found.append(STATISTICS["chi-square"].between(*within_strata(tables, sizes)))
         return np.array(found)[:, None]
 
-    shuffler = LabelShuffler(level, np.arange(n_items) % strata)
+    shuffler = LabelShuffler(level, np.arange(n_items) % strata, occurs)
     assert test.null == pytest.approx(null_distribution(shuffler, plain, 61, seed=4).values[:, 0], rel=1e-9)
-    assert test.statistic == pytest.approx(plain(level[None])[0, 0])
+    assert test.statistic == pytest.approx(plain(level[occurs][None])[0, 0])
 
 
 def test_catalog_against_results_fast_and_plain() -> None:
@@ -154,13 +162,15 @@ def test_catalog_against_results_fast_and_plain() -> None:
         for s in range(3)
     )
 
+    occurs = exposure[known] > 0
+
     def statistic(levels: NDArray[Any]) -> float:
-        seen = np.bincount(levels, weights=exposure[known], minlength=4)
+        seen = np.bincount(levels, weights=exposure[known][occurs], minlength=4)
         return float((np.square(seen - expected) / expected).sum())
 
-    shuffler = LabelShuffler(one.level[known], stratum)
+    shuffler = LabelShuffler(one.level[known], stratum, occurs)
     null = null_distribution(shuffler, lambda block: np.array([[statistic(row)] for row in block]), 60, seed=2).values
-    assert test.statistic == pytest.approx(statistic(one.level[known]))
+    assert test.statistic == pytest.approx(statistic(one.level[known][occurs]))
     assert test.null == pytest.approx(null[:, 0], rel=1e-9, abs=1e-12)
     assert exposure.sum() == pytest.approx(1)
 
