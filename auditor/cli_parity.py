@@ -12,6 +12,7 @@ from auditor.case import Case
 from auditor.case.case import default_folder
 from auditor.errors import InputError
 from auditor.resources import resource
+from auditor.runs.executor import LOCAL
 
 if TYPE_CHECKING:
     from auditor.audits.parity import power as planning
@@ -93,7 +94,12 @@ def parity(
     ] = _default("c2_method"),
     power_target: Annotated[float, typer.Option(help=_field("power_target"))] = _default("power_target"),
     sensitivity: Annotated[bool, typer.Option(help=_field("sensitivity"))] = _default("sensitivity"),
-    image_folder: Annotated[str, typer.Option(help=_field("image_folder"))] = "",
+    image_folder: Annotated[
+        str,
+        typer.Option(
+            help=_field("image_folder") + " Default: the folder of the table with a column of images, if one has it."
+        ),
+    ] = "",
     pictures: Annotated[bool, typer.Option(help=_field("pictures"))] = _default("pictures"),
     system: Annotated[str, typer.Option(help=_field("system"))] = "",
     sampling_window: Annotated[str, typer.Option(help=_field("sampling_window"))] = "",
@@ -108,6 +114,7 @@ def parity(
         list[str] | None, typer.Option("--map", help="FIELD=COLUMN, repeatable; fields: query_id, item_id, rank, …")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of permutations and bootstrap.")] = 0,
+    on: Annotated[str, typer.Option("--on", help=console.ON)] = LOCAL,
     case: Annotated[Path | None, typer.Option(help="Case folder, made if missing. Default: ./auditor-case.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
 ) -> None:
@@ -143,8 +150,7 @@ def parity(
         "c2_method": c2_method,
         "power_target": power_target,
         "sensitivity": sensitivity,
-        # A run keeps copies of the files elsewhere: paths of images are meant from where the table lies.
-        "image_folder": image_folder or str((catalog or file).resolve().parent),
+        "image_folder": str(Path(image_folder).resolve()) if image_folder else "",
         "pictures": pictures,
         "system": system,
         "sampling_window": sampling_window,
@@ -158,7 +164,7 @@ def parity(
         "annotations": annotations,
     }
     inputs = {role: path for role, path in given.items() if path is not None}
-    raise typer.Exit(carry_out(inputs, asked, case or default_folder(), seed, as_json=as_json))
+    raise typer.Exit(carry_out(inputs, asked, case or default_folder(), seed, on=on, as_json=as_json))
 
 
 def _pairs(given: list[str] | None, option: str, form: str) -> dict[str, str]:
@@ -171,12 +177,14 @@ def _pairs(given: list[str] | None, option: str, form: str) -> dict[str, str]:
     return found
 
 
-def carry_out(inputs: dict[str, Path], asked: dict[str, Any], case_path: Path, seed: int, *, as_json: bool) -> int:
+def carry_out(
+    inputs: dict[str, Path], asked: dict[str, Any], case_path: Path, seed: int, *, on: str = LOCAL, as_json: bool
+) -> int:
     """Make the run, carry it out and print what came out; returns the exit code."""
-    spec = checked(asked)
-    _check_inputs(inputs, spec)
+    console.require_executor(on)
+    spec = prepared(inputs, asked)
     with console.open_or_create(case_path) as case:
-        run = case.new_run("parity", spec.model_dump(mode="json"), inputs, {}, seed=seed)
+        run = case.new_run("parity", spec.model_dump(mode="json"), inputs, {}, seed=seed, executor=on)
         code = console.carry_out(case, run)
         if code == console.DONE:
             console.print_outcome(case, run, as_json=as_json)
@@ -221,17 +229,27 @@ def _option(field: str) -> str:
     return _OPTIONS.get(field, "--" + field.replace("_", "-"))
 
 
-def _check_inputs(inputs: dict[str, Path], spec: Spec) -> None:
-    """Say what is wrong before a case or a run is made: everything is read once, as the run will read it."""
+def prepared(inputs: dict[str, Path], asked: dict[str, Any]) -> Spec:
+    """The spec of a run, once everything was read as the run will read it; what is wrong is said before there is a case.
+
+    Raises
+    ------
+    InputError
+        If a setting or a file cannot be used.
+    """
     from auditor.audits import InputFile
     from auditor.audits.parity.check import declared
     from auditor.audits.parity.settings import told
 
+    spec = checked(asked)
     console.require_files(inputs.values())
     try:
-        declared({role: InputFile(path, path.name, "") for role, path in inputs.items()}, spec)
+        results, _, _ = declared({role: InputFile(path, path.name, "") for role, path in inputs.items()}, spec)
     except InputError as error:
         raise told(error, lambda field: _option(field) + _FORMS.get(field, "")) from None
+    # A run keeps copies of the files elsewhere: paths in a column of images are meant from where its table lies.
+    folder = results.image_folder
+    return spec.model_copy(update={"image_folder": str(Path(folder).resolve())}) if folder else spec
 
 
 def power(
@@ -337,17 +355,21 @@ def monitor(
     case: Annotated[Path, typer.Argument(help="The case folder.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
 ) -> None:
-    """Show the evidence over a case's parity runs: fresh queries only, valid whenever it is looked at."""
+    """Show the evidence over a case's parity runs, for each question: fresh queries only, valid whenever it is looked at."""
     from auditor.audits.parity.monitor_runs import over_runs
     from auditor.report.over_time import finished
 
     with Case.open(case, write=False) as opened:
-        found = over_runs(finished(opened, "parity")).as_dict()
+        followed = over_runs(finished(opened, "parity"))
+    found = followed.as_dict()
     if as_json:
         console.out(json.dumps(found, ensure_ascii=False, allow_nan=False))
         return
     console.out(found["sentence"])
-    for batch in found["batches"]:
-        console.out(f"{batch['date']}  {batch['n']:,} observations  e-value {batch['e_value']:.4g}")
-    for left in found["left_out"]:
-        console.out(f"Left out: run {left['run']}: {left['reason']}")
+    for question in found["questions"]:
+        if len(found["questions"]) > 1:
+            console.out(f"\n{question['sentence']}")
+        for batch in question["batches"]:
+            console.out(f"{batch['date']}  {batch['n']:,} observations  e-value {batch['e_value']:.4g}")
+    for note in followed.notes:
+        console.out(note)

@@ -105,23 +105,37 @@ def annotation_measure(asked: Question, _progress: Progress) -> Any:
     from auditor.audits.parity.skin import Correction, measure
 
     path = Path(asked["image"])
-    pixels = open_image(path, name=path.name).pixels
+    opened = open_image(path, name=path.name)
+    pixels = opened.pixels
     corrections = [Correction.model_validate(correction) for correction in asked.get("corrections", ())]
     found = measure(pixels, corrections=corrections)
     overlay = Path(asked["folder"]) / asked["overlay"]
     write_atomic(overlay, _overlay(found.mask))
-    answer = {"found": found.found, "overlay": str(overlay), "sentence": found.sentence}
+    told = [found.sentence, *_cautions_of(opened.profile, found.lab if found.found else None)]
+    answer = {"found": found.found, "overlay": str(overlay), "sentence": " ".join(told)}
     if not found.found:
         return answer
     value = _proposed(asked["scale"], found.monk, found.ita_degrees)
     if asked["scale"] == "fitzpatrick":
-        answer["sentence"] = f"{found.sentence} Type {value} by the class of the angle (ours)."
+        answer["sentence"] = " ".join([told[0], f"Type {value} by the class of the angle (ours).", *told[1:]])
     return {
         **answer,
         "value": value,
         "ita_degrees": found.ita_degrees,
         "colour": found.hex,
     }
+
+
+def _cautions_of(profile: str, lab: tuple[float, float, float] | None) -> list[str]:
+    """What makes a measurement doubtful: colours that were assumed, and a colour that skin seldom has."""
+    from auditor.audits.parity.colour import caution_of_blue
+    from auditor.audits.parity.images import caution_of_profiles
+
+    found = [
+        caution_of_profiles(int(profile == "assumed"), int(profile == "unreadable")),
+        None if lab is None else caution_of_blue([lab]),
+    ]
+    return [caution.message for caution in found if caution is not None]
 
 
 def _proposed(scale: str, monk: int, ita_degrees: float) -> str:

@@ -16,7 +16,7 @@ from auditor.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
     from auditor.audits import Picture
-    from auditor.audits.parity.monitor_runs import Monitored
+    from auditor.audits.parity.monitor_runs import Followed
     from auditor.audits.parity.power import PowerAnswer
 
 Question = Mapping[str, Any]
@@ -24,8 +24,8 @@ Progress = Callable[[int, int, str], None]
 
 #: Slots of one query that are shown, and the longest side of their pictures.
 _MOST_SLOTS, _SIDE = 200, 160
-#: Data sets of a simulated point of a power curve.
-_SIMULATIONS = 400
+#: Data sets of a simulated point of a power curve, and such points of a curve.
+_SIMULATIONS, _POINTS = 400, 4
 
 
 def parity_check(asked: Question, _progress: Progress) -> Any:
@@ -90,8 +90,10 @@ def _planned(asked: Question, progress: Progress) -> "PowerAnswer":
     )
     return power_analysis(
         design,
-        curves=("n_items" if every else "n_queries", "beta"),
+        # Where every item is a query, Q and q follow from the catalog and the share of the tone, and vary with them only.
+        curves=("n_items", "k", "icc", "beta") if every else ("n_queries", "k", "q", "pi", "icc", "beta"),
         n_simulations=_SIMULATIONS if asked.get("simulate") else 0,
+        most_points=_POINTS,
         progress=lambda done, total: progress(done, total, "Simulating"),
     )
 
@@ -136,7 +138,7 @@ def _rows(run: RunDirectory, table: str, query_id: str) -> list[dict[str, Any]]:
 
 
 def _slot(slot: Mapping[str, Any], scale: Mapping[str, Any]) -> dict[str, Any]:
-    shown = {name: slot[name] for name in ("rank", "item_id", "level", "value", "image")}
+    shown = {name: slot[name] for name in ("rank", "item_id", "level", "value", "image")} | {"hue": slot.get("hue")}
     return {**shown, "colour": _colour(slot, scale), "thumbnail": _thumbnail(slot["image"])}
 
 
@@ -164,12 +166,13 @@ def _thumbnail(path: str | None) -> str | None:
 
 
 def parity_monitor(asked: Question, _progress: Progress) -> Any:
-    """Evidence over the parity runs of a case, with its picture.
+    """Evidence over the parity runs of a case, with a picture for each question, that of a run first.
 
-    Asked: case, theme.
+    Asked: case, run (its id, empty for none), theme.
     """
     found = _followed(asked)
-    return {**found.as_dict(), "pictures": [asdict(rendered(picture)) for picture in _monitor_pictures(found, asked)]}
+    pictures = [asdict(rendered(picture)) for picture in _monitor_pictures(found, asked)]
+    return {"sentences": (*found.sentences(asked["run"]), *found.notes), "pictures": pictures}
 
 
 def parity_monitor_export(asked: Question, _progress: Progress) -> Any:
@@ -178,17 +181,19 @@ def parity_monitor_export(asked: Question, _progress: Progress) -> Any:
     return {"path": asked["path"]}
 
 
-def _followed(asked: Question) -> "Monitored":
+def _followed(asked: Question) -> "Followed":
     from auditor.audits.parity.monitor_runs import over_runs
 
     with Case.open(Path(asked["case"]), write=False) as case:
         return over_runs(finished(case, parity.name))
 
 
-def _monitor_pictures(found: "Monitored", asked: Question) -> "Iterator[Picture]":
+def _monitor_pictures(found: "Followed", asked: Question) -> "Iterator[Picture]":
     from auditor.audits.parity.figures import monitor_pictures
 
-    return monitor_pictures(found.evidence, asked["theme"])
+    for number, one in enumerate(found.ordered(asked["run"]), 1):
+        name = "evidence" if number == 1 else f"evidence_{number}"
+        yield from monitor_pictures(one.evidence, asked["theme"], name=name)
 
 
 TASKS: tuple[Callable[[Question, Progress], Any], ...] = (

@@ -9,6 +9,7 @@ import pytest
 from auditor import tasks_parity
 from auditor.audits.parity.verdict import amount
 from auditor.case import Case
+from auditor.cli_parity import prepared
 from auditor.report.content import collect
 from auditor.report.html import html as make_html
 from auditor.report.pdf import pdf as make_pdf
@@ -120,21 +121,33 @@ def test_evidence_adds_up_over_runs_and_the_same_queries_add_none(tmp_path: Path
     done = auditor("monitor", tmp_path / "case", "--json")
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
-    once, again, more = told["batches"]
+    whole, short = told["questions"]
+    once, again, more = whole["batches"]
     assert once["n"] == again["n"] == 40
     assert again["e_value"] == once["e_value"]
-    assert (more["n"], told["n_versions"]) == (70, 80)
+    assert (more["n"], whole["n_versions"]) == (70, 80)
     assert more["e_value"] > once["e_value"]
-    assert [left["reason"] for left in told["left_out"]] == ["another K"]
-    assert told["e_value"] > 1
+    assert (whole["k"], short["k"], short["n"]) == (None, 3, 30)
+    assert whole["e_value"] > 1
     words = auditor("monitor", tmp_path / "case").stdout
-    assert told["sentence"] in words
-    asked = {"case": str(tmp_path / "case"), "theme": "light"}
-    assert tasks_parity.parity_monitor(asked, lambda *_: None)["pictures"]
+    for sentence in (told["sentence"], whole["sentence"], short["sentence"]):
+        assert sentence in words
     with Case.open(tmp_path / "case", write=False) as case:
-        content = collect(case, RunDirectory(case.runs()[-1].path))
+        runs = [RunDirectory(summary.path) for summary in case.runs()]
+        # The last run asks about the first three results: its report shows that evidence, not that of the first run.
+        latest = next(run for run in runs if run.path.name in short["runs"])
+        content = collect(case, latest)
     (section,) = [section for section in content.sections if section.id == "over-time"]
-    assert told["sentence"] in str(section.blocks)
+    text = str(section.blocks)
+    assert text.index(short["sentence"]) < text.index(told["sentence"])
+    assert whole["sentence"] not in text
+    asked = {"case": str(tmp_path / "case"), "run": latest.path.name, "theme": "light"}
+    shown = tasks_parity.parity_monitor(asked, lambda *_: None)
+    assert tuple(shown["sentences"]) == (short["sentence"], told["sentence"])
+    assert [picture["name"] for picture in shown["pictures"]] == ["evidence", "evidence_2"]
+    data = tmp_path / "evidence.csv"
+    tasks_parity.parity_monitor_export({**asked, "name": "evidence_2", "path": str(data)}, lambda *_: None)
+    assert len(data.read_text(encoding="utf-8").splitlines()) == 4
 
 
 def report_of(folder: Path, run: RunDirectory) -> Page:
@@ -175,6 +188,36 @@ def test_uploaded_images_stand_in_a_report_only_if_they_were_asked_for(tmp_path:
     assert ("image" in {name for name, _ in page.tags}) == pictures
     assert ("the images themselves were left out" in page.text) != pictures
     assert "face.png" not in page.text
+
+
+def test_images_that_cannot_be_opened_are_counted_by_name(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (30, 40), "#806040").save(tmp_path / "images" / "good.png")
+    (tmp_path / "images" / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\nnot an image")
+    rows = [{**row, "image": f"{'bad' if n == 4 else 'good'}.png"} for n, row in enumerate(rows_of(n_queries=6, k=3))]
+    (tmp_path / "data").mkdir()
+    run = finished(tmp_path / "data", rows, image_folder=str(tmp_path / "images"), pictures=True, **ORDERED)
+    told = {warning["code"]: warning for warning in run.findings()["warnings"]}
+    assert told["images-broken"]["count"] == 1
+    assert "cannot be opened: 1 of 2; the tone stands in for them. 'bad.png': " in told["images-broken"]["message"]
+    assert told["colours-assumed"]["count"] == 1
+
+
+def test_images_are_looked_for_beside_the_table_that_names_them_and_nowhere_else(tmp_path: Path) -> None:
+    tables, items = tmp_path / "tables", tmp_path / "items"
+    for folder in (tables / "looks", items):
+        folder.mkdir(parents=True)
+    rows = rows_of(n_queries=12, k=2)
+    # Without a column of images a file that goes by an item's id is not taken for its image.
+    (tables / f"{rows[0]['item_id']}.png").touch()
+    catalog = write(items / "items.csv", [{"item_id": row["item_id"], "tone": row["tone"]} for row in rows]).path
+    bare = [{name: value for name, value in row.items() if name != "tone"} for row in rows]
+    files = {"bare": bare, "named": [{**row, "image": "looks/x.png"} for row in bare]}
+    folders = {
+        name: prepared({"results": write(tables / f"{name}.csv", of).path, "catalog": catalog}, {"attribute": "tone"})
+        for name, of in files.items()
+    }
+    assert {name: spec.image_folder for name, spec in folders.items()} == {"bare": "", "named": str(tables.resolve())}
 
 
 HOSTILE = (

@@ -42,29 +42,24 @@ def n_on_same_input(case: Case, run: RunDirectory, role: str) -> int:
 
 
 def over_time(case: Case, run: RunDirectory, theme: str) -> FollowedOverTime | None:
-    """The audit's answer; None where it has no such door or the case holds one run of it only.
+    """What a run's question has come to over the runs of its audit; None where the audit has no such door or no other run.
 
     Raises
     ------
     InputError
         If the runs cannot be followed.
     """
-    audit = run.spec().audit
-    door = getattr(audits.get(audit), "over_time", None)
-    if door is None:
-        return None
-    runs = finished(case, audit)
-    if len(runs) < 2:
-        return None
-    found = door(runs, theme)
-    assert isinstance(found, FollowedOverTime)
-    return found
+    return _together(case, run, "over_time", theme)
 
 
 def beside_runs(case: Case, run: RunDirectory, theme: str) -> FollowedOverTime | None:
     """A run beside the others of its audit; None where the audit has no such door or the case holds no other run."""
+    return _together(case, run, "beside_runs", theme)
+
+
+def _together(case: Case, run: RunDirectory, name: str, theme: str) -> FollowedOverTime | None:
     audit = run.spec().audit
-    door = getattr(audits.get(audit), "beside_runs", None)
+    door = getattr(audits.get(audit), name, None)
     runs = {each.run: each for each in finished(case, audit)} if door else {}
     if door is None or run.path.name not in runs or len(runs) < 2:
         return None

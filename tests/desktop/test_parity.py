@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from auditor.case import Case, verify
 from auditor.desktop.panels.parity_live import LivePValue, p_is
-from auditor.desktop.widgets.contact_strip import ContactStrip
+from auditor.desktop.panels.parity_results import facts
+from auditor.desktop.widgets.contact_strip import ContactStrip, tone_of
 from auditor.desktop.widgets.figure import FigureCard
 from auditor.desktop.widgets.pane import ScrollPane
 from auditor.desktop.window import Window
@@ -339,6 +340,30 @@ def test_a_p_value_is_written_as_the_field_does(p: float, words: str) -> None:
     assert p_is(p) == words
 
 
+@pytest.mark.parametrize(
+    ("test", "words"),
+    [
+        ({"n_permutations": 0, "p_low": 0.01, "p_high": 0.01}, "p = .010 (exact, from the distribution itself)"),
+        ({"n_permutations": 252, "p_low": 0.01, "p_high": 0.01}, "p = .010 (exact, all 252 relabellings)"),
+        (
+            {"n_permutations": 999, "p_low": 0.005, "p_high": 0.02},
+            "(999 relabellings, 99% Monte Carlo interval .005 to .020)",
+        ),
+    ],
+)
+def test_the_line_of_facts_says_how_p_came_about(test: dict[str, float], words: str) -> None:
+    found = {
+        "primary": {"p_value": 0.01, "seed": 1, **test},
+        "k": None,
+        "mode": "C1",
+        "n_queries": 1,
+        "minimum_detectable_effect": None,
+        "excluded": {"slots_by_reason": {}, "slots_without_attribute": 0},
+        "margin": None,
+    }
+    assert words in facts(found)
+
+
 def item_of(strip: ContactStrip, place: int) -> QListWidgetItem:
     item = strip.item(place)
     assert item is not None
@@ -348,6 +373,8 @@ def item_of(strip: ContactStrip, place: int) -> QListWidgetItem:
 def test_a_tone_is_a_swatch_and_a_word(qtbot: QtBot) -> None:
     strip = ContactStrip()
     qtbot.addWidget(strip)
+    coloured = {"rank": 3, "item_id": "c", "level": "tan", "value": 21.4, "hue": 57.6}
+    assert tone_of(coloured) == "21.4 degrees, tan, hue 58 degrees"
     known = {"rank": 1, "item_id": "<b>a</b>", "level": "3", "value": None, "colour": "#f7ead0", "thumbnail": None}
     degrees = {**known, "rank": 2, "level": "tan", "value": 21.4, "colour": "#ff0000"}
     missing = {**known, "rank": 3, "level": None, "colour": None}
@@ -370,8 +397,12 @@ def test_an_audit_is_planned_before_there_are_data(window: Window, qtbot: QtBot,
     assert "0" in before
     power.numbers["n_queries"].setValue(2_000)
     qtbot.waitUntil(lambda: power.sentence.text() not in (before, "Computing …"), timeout=_PATIENCE_MS)
+    # What would do nothing cannot be changed, and says when it can.
+    assert not power.numbers["catalog_size"].isEnabled()
+    assert "until “Every item is a query” is ticked" in power.numbers["catalog_size"].toolTip()
     power.every.setChecked(True)
     assert not power.numbers["n_queries"].isEnabled()
+    assert power.numbers["catalog_size"].isEnabled()
     settle(window, qtbot)
     QTest.mouseClick(power.back, Qt.MouseButton.LeftButton)
     assert window.parity.setup.isVisible()

@@ -87,7 +87,8 @@ input_roles = (
     InputRole(
         name="annotations",
         title="Annotations",
-        description="A table with the columns item_id, rater and label, a row for each judgement.",
+        description="A table with the columns item_id, rater and label, a row for each judgement; ita_degrees, where a rater "
+        "confirmed what was measured from the image, for a test in degrees.",
         endings=_TABLES,
         required=False,
     ),
@@ -152,11 +153,11 @@ def headline_words(findings: "ParityFindings") -> list[tuple[str, str]]:
     return tell(findings)
 
 
-def over_time(runs: Sequence[FinishedRun], theme: str) -> FollowedOverTime:
-    """Evidence over several runs; see `auditor.audits.parity.monitor_runs`."""
+def over_time(run: FinishedRun, others: Sequence[FinishedRun], theme: str) -> FollowedOverTime:
+    """Evidence on a run's question over the runs of its case; see `auditor.audits.parity.monitor_runs`."""
     from auditor.audits.parity.monitor_runs import over_time as follow
 
-    return follow(runs, theme)
+    return follow(run, others, theme)
 
 
 def __getattr__(attribute: str) -> Any:

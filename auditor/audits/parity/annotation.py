@@ -15,7 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.audits.findings import Caution
-from auditor.audits.parity.data import MISSING, Attribute, Scale
+from auditor.audits.parity.data import ITA_CLASSES, MISSING, Attribute, Scale
+from auditor.audits.parity.settings import named
+from auditor.audits.reading.names import did_you_mean
+from auditor.errors import InputError, printable
 from auditor.stats.agreement import drawn_alpha
 from auditor.stats.bootstrap import intervals
 
@@ -23,6 +26,8 @@ from auditor.stats.bootstrap import intervals
 UNSURE = -2
 #: Below this number of items an interval from a bootstrap over items would be a guess (ours).
 FEWEST_ITEMS = 10
+#: Raters that a message lists; more are counted.
+_MOST_NAMES = 20
 
 Rule = Literal["median", "majority", "expert"]
 
@@ -41,6 +46,9 @@ class Annotations:
         Number of the level; `UNSURE` for "uncertain", `MISSING` where a rater said nothing.
     cautions : tuple of Caution
         What was noticed while reading, counted.
+    degrees : ndarray of float64, shape (n_raters, n_items), or None
+        Individual typology angles, measured from images and confirmed by the rater; nan elsewhere. None where the run is
+        about tones.
     """
 
     raters: tuple[str, ...]
@@ -48,6 +56,7 @@ class Annotations:
     scale: Scale
     said: NDArray[np.int16]
     cautions: tuple[Caution, ...] = field(default=())
+    degrees: NDArray[np.float64] | None = None
 
     @property
     def n_uncertain(self) -> int:
@@ -74,14 +83,51 @@ class Annotations:
         if lost:
             message = f"Annotations of {len(lost):,} items that are in neither results nor catalog were left out."
             cautions.append(Caution(code="annotations_unknown_item", message=message, count=len(lost)))
-        return Annotations(self.raters, tuple(item_ids), self.scale, said, tuple(cautions))
+        degrees = None
+        if self.degrees is not None:
+            degrees = np.full(said.shape, np.nan)
+            degrees[:, target[known]] = self.degrees[:, known]
+        return Annotations(self.raters, tuple(item_ids), self.scale, said, tuple(cautions), degrees)
 
     def attributes(self, name: str) -> dict[str, Attribute]:
         """The attribute as each rater alone saw it, to run the test again rater by rater: rater -> attribute."""
+        if self.degrees is not None:
+            return {rater: _in_degrees(name, own) for rater, own in zip(self.raters, self.degrees, strict=True)}
         return {
             rater: Attribute(name, self.scale, np.where(said >= 0, said, MISSING).astype(np.int16))
             for rater, said in zip(self.raters, self.said, strict=True)
         }
+
+
+def _in_degrees(name: str, degrees: NDArray[np.float64]) -> Attribute:
+    from auditor.audits.parity.colour import ita_level
+
+    return Attribute(name, Scale("ita", ITA_CLASSES), ita_level(degrees), degrees)
+
+
+def degrees_of_items(annotations: Annotations, name: str, rule: Rule, *, expert: str = "") -> Attribute:
+    """The attribute in degrees: of each item the median of those that raters confirmed, or the expert's under that rule.
+
+    Parameters
+    ----------
+    rule, expert
+        As for `consensus`; degrees have no majority, and the median stands in for it.
+    """
+    assert annotations.degrees is not None, "there are degrees on the scale ita"
+    found = np.full(annotations.degrees.shape[1], np.nan)
+    known = ~np.isnan(annotations.degrees)
+    found[known.any(axis=0)] = np.nanmedian(annotations.degrees[:, known.any(axis=0)], axis=0)
+    if rule == "expert" and expert in annotations.raters:
+        theirs = annotations.degrees[annotations.raters.index(expert)]
+        found = np.where(np.isnan(theirs), found, theirs)
+    return _in_degrees(name, found)
+
+
+#: How degrees of several raters become one, in words.
+DEGREES_RULE = (
+    "The degrees of an item are the median of those that raters confirmed, each measured from its image{expert}; agreement is "
+    "that of the tones that they gave."
+)
 
 
 def from_rows(rows: Iterable[tuple[str, str, int]], scale: Scale, *, cautions: Sequence[Caution] = ()) -> Annotations:
@@ -172,7 +218,7 @@ def consensus(annotations: Annotations, rule: Rule, *, expert: str = "") -> Cons
 
     Raises
     ------
-    ValueError
+    InputError
         If the expert is none of the raters.
     """
     is_ordered = annotations.scale.kind != "nominal"
@@ -180,9 +226,7 @@ def consensus(annotations: Annotations, rule: Rule, *, expert: str = "") -> Cons
     if rule != "expert":
         return _of_all(annotations, base, _METHODS[base])
     if expert not in annotations.raters:
-        raise ValueError(
-            f"the expert {expert!r} is none of the raters: {', '.join(annotations.raters) or 'there are none'}"
-        )
+        raise no_such_expert(annotations, expert)
     place = annotations.raters.index(expert)
     theirs = annotations.said[place]
     others = np.delete(annotations.said, place, axis=0)
@@ -204,6 +248,22 @@ def consensus(annotations: Annotations, rule: Rule, *, expert: str = "") -> Cons
         n_not_by_expert=int((said.any(axis=0) & (theirs == MISSING)).sum()),
         uncertain_given=annotations.n_uncertain,
         method=method,
+    )
+
+
+def no_such_expert(
+    annotations: Annotations, expert: str, *, file: str | None = None, column: str | None = None
+) -> InputError:
+    """The problem that the expert is none of the raters; it names them, and the one that may have been meant."""
+    listed = ", ".join(printable(name, 40) for name in annotations.raters[:_MOST_NAMES])
+    more = len(annotations.raters) - _MOST_NAMES
+    listed += f" and {more:,} more" if more > 0 else ""
+    return InputError(
+        f"{named('expert')}: this is none of the raters",
+        file=file,
+        column=column,
+        value=expert,
+        fix=f"Raters are: {listed or 'none'}.{did_you_mean(expert, annotations.raters)}",
     )
 
 

@@ -8,17 +8,26 @@ import csv
 import io
 from collections.abc import Iterable, Mapping
 
-COLUMNS = ("item_id", "rater", "value", "source")
+COLUMNS = ("item_id", "rater", "value", "source", "ita_degrees")
+#: Source of a judgement by which a person stands for what was measured from the image.
+CONFIRMED = "measurement confirmed"
 _ACTING = ("=", "+", "-", "@", "\t", "\r", "'")
 
 
 def write(rows: Iterable[Mapping[str, object]]) -> str:
-    """Annotations as CSV, from mappings with the keys of `COLUMNS`; cells that a spreadsheet would act on are defused."""
+    """Annotations as CSV, from mappings with the keys of `COLUMNS`; cells that a spreadsheet would act on are defused.
+
+    Degrees are written of confirmed measurements only.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     for row in rows:
-        writer.writerow([defused(str(row.get(column, ""))) for column in COLUMNS])
+        cells = {column: row.get(column, "") for column in COLUMNS}
+        if row.get("source") != CONFIRMED or cells["ita_degrees"] is None:
+            cells["ita_degrees"] = ""  # what was measured stays a proposal until a person confirms it
+        # A number below 0 is no formula, and stays one.
+        writer.writerow([str(cell) if isinstance(cell, float) else defused(str(cell)) for cell in cells.values()])
     return text.getvalue()
 
 

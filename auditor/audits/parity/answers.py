@@ -8,12 +8,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from auditor.audits.findings import Caution
 from auditor.audits.parity import concentration as resemblance
 from auditor.audits.parity import output
-from auditor.audits.parity import power as planning
 from auditor.audits.parity import verdict as conclusions
 from auditor.audits.parity.contrasts import Design
 from auditor.audits.parity.data import MISSING, Attribute, Results, slot_weights
@@ -26,7 +24,6 @@ from auditor.audits.parity.findings import (
     Excluded,
     Mode,
     NullTestInfo,
-    PowerInfo,
     is_distance,
 )
 from auditor.audits.parity.hypotheses import Tester, of_location
@@ -47,15 +44,6 @@ _DISAGREE = (
     "the test is about these items and every way in which results may differ, the interval about one difference, and about "
     "other items too where items repeat."
 )
-
-
-class Power(BaseModel):
-    """What the data at hand could have seen, with the rows of its curves."""
-
-    model_config = ConfigDict(frozen=True)
-
-    info: PowerInfo | None
-    rows: list[dict[str, Any]]
 
 
 def effects(tester: Tester, subject: Subject) -> list[EffectInfo]:
@@ -200,27 +188,6 @@ def _naive_p(tester: Tester, subject: Subject) -> float | None:
     return float(chdtrc(df, float((np.square(table - expected) / expected).sum())))
 
 
-def power(spec: ParitySpec, subject: Subject, found: Concentration) -> Power:
-    """Detectable bias of the data at hand, with curves; none where there are no groups to compare."""
-    try:
-        design = planning.design_of(
-            subject.lists, subject.group, icc=found.icc, alpha=spec.alpha, power=spec.power_target
-        )
-    except InputError:
-        return Power(info=None, rows=[])
-    answer = planning.power_analysis(design, curves=("n_queries", "beta"), two_sided=True)
-    info = PowerInfo(
-        n_queries=design.n_queries,
-        k=design.k,
-        q=design.q,
-        pi=design.pi,
-        icc=design.icc,
-        detectable_bias=answer.detectable_bias_two_sided,
-        sentence=answer.sentence,
-    )
-    return Power(info=info, rows=[dataclasses.asdict(row) for row in answer.rows])
-
-
 def descriptive(tester: Tester, subject: Subject) -> list[dict[str, Any]]:
     """skew@k, NDKL and AWRF against the catalog, the target, or all results."""
     results, spec = tester.results, tester.spec
@@ -351,7 +318,23 @@ def _missing(tester: Tester, subject: Subject, left: Excluded) -> list[Caution]:
             f"How often the {subject.attribute.name} of a result is not known depends on the query group: {words}."
         )
         told.append(Caution(code="missing-by-group", message=message, count=left.slots_without_attribute))
-    return told
+    return [*told, *_target_unlabelled(tester, subject)]
+
+
+def _target_unlabelled(tester: Tester, subject: Subject) -> list[Caution]:
+    """Items of the catalog without a label, where the others decide the target."""
+    if tester.mode != "C1":
+        return []
+    catalog = tester.results.in_catalog
+    n, n_known = int(catalog.sum()), int((catalog & (subject.attribute.level != MISSING)).sum())
+    if n - n_known <= _MISSING_SHARE * n:
+        return []
+    message = (
+        f"Of {n:,} items of the catalog {n_known:,} ({n_known / n:.0%}) have a known {subject.attribute.name}: what is expected "
+        "of the results rests on these alone. If items are labelled because they are shown, it is drawn towards what is shown; "
+        "the sensitivity analysis says what the other items could change."
+    )
+    return [Caution(code="catalog-unlabelled", message=message, count=n - n_known)]
 
 
 def check_levels(attribute: Attribute, results: Results) -> None:

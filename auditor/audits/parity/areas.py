@@ -86,6 +86,18 @@ class Expected:
     items: Degrees
     shares: NDArray[np.float64]
 
+    @property
+    def of_strata(self) -> NDArray[np.float64]:
+        """Mean degrees of each stratum's items, shape (n_strata,); 0 for one without any."""
+        weighed = self.items.weight * self.items.value
+        return np.bincount(self.items.row, weights=weighed, minlength=self.shares.shape[1]).astype(np.float64)
+
+    @property
+    def means(self) -> NDArray[np.float64]:
+        """Mean degrees that are expected of each list, shape (n,)."""
+        found: NDArray[np.float64] = self.shares @ self.of_strata
+        return found
+
     def weighed(self) -> Weighted:
         """All degrees of the mean over the lists."""
         return self.items.weighed(np.arange(self.shares.shape[1]), self.shares.mean(axis=0))

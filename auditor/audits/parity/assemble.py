@@ -151,7 +151,7 @@ class Assembly:
         query_item = self._query_items()
         query_stratum, item_stratum, strata = self._strata(query_item, needs=needs_attribute)
         catalog = np.full(len(self.item_ids), self._catalog is not None)
-        images = self._images()
+        images, image_folder = self._images()
         return Results(
             query_ids=self.query_ids,
             item_ids=self.item_ids,
@@ -170,6 +170,7 @@ class Assembly:
             shares=target,
             target_mean=mean,
             images=images,
+            image_folder=image_folder,
             cautions=tuple(self.cautions),
             excluded={**self._slots.excluded, **groups.excluded},
         )
@@ -347,7 +348,8 @@ class Assembly:
                 self.cautions.append(Caution(code="strata-of-items", message=message, count=len(columns)))
         return of_query, of_item, names
 
-    def _images(self) -> dict[int, str]:
+    def _images(self) -> tuple[dict[int, str], str]:
+        """Images of items; with a column of images the folder in which its paths begin, the table's unless one was named."""
         roles = ("catalog", "results") if self._catalog is not None else ("results",)
         for role, keyed in zip(roles, self._of_items(), strict=True):
             name = self._loaded[role].fields.get("image")
@@ -355,10 +357,11 @@ class Assembly:
             if column is None:
                 continue
             folder = Path(self._spec.image_folder) if self._spec.image_folder else self._loaded[role].folder
-            return images_of(keyed.table, column, keyed.number, keyed.n, folder, self._problems, self.cautions)
+            found = images_of(keyed.table, column, keyed.number, keyed.n, folder, self._problems, self.cautions)
+            return found, str(folder)
         if self._spec.image_folder:
-            return images_in(Path(self._spec.image_folder), self.item_ids, self.cautions)
-        return {}
+            return images_in(Path(self._spec.image_folder), self.item_ids, self.cautions), ""
+        return {}, ""
 
 
 def _renumbered(codes: NDArray[np.int32], used: NDArray[np.int64], size: int) -> NDArray[np.int32]:

@@ -59,7 +59,20 @@ def attribute_of(
 
     value = np.full(n_items, np.nan)
     value[there] = first[of_item[there]]
-    return Attribute(name, means.scale, ita_level(value), value)
+    return Attribute(name, means.scale, ita_level(value), value, _hue(column, means, item, n_items))
+
+
+def _hue(column: Column, means: Meaning, item: NDArray[np.int32], n_items: int) -> NDArray[np.float64] | None:
+    """Hue of every item, from its first row, where the cells are colours."""
+    if means.lab is None:
+        return None
+    from auditor.audits.parity.hue import hue_of
+
+    of_text = np.append(hue_of(means.lab), np.nan)  # the code of an empty cell is -1
+    found = np.full(n_items, np.nan)
+    rows = np.flatnonzero((item != MISSING) & (column.codes != MISSING))[::-1]
+    found[item[rows]] = of_text[column.codes[rows]]
+    return found
 
 
 def name_wrong(table: Table, name: str, column: Column, means: Meaning, problems: Problems) -> None:

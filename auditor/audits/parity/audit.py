@@ -12,8 +12,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from auditor.audits import Context, InputFile
-from auditor.audits.findings import Provenance, TableInfo, Verdict
-from auditor.audits.parity import answers, cells, output, tables
+from auditor.audits.findings import Caution, Provenance, TableInfo, Verdict
+from auditor.audits.parity import answers, cells, hue, output, power_of_data, tables
 from auditor.audits.parity import findings as made
 from auditor.audits.parity import inputs as files
 from auditor.audits.parity.annotation import Annotations
@@ -26,6 +26,7 @@ from auditor.audits.parity.null_test import SoFar
 from auditor.audits.parity.raters import rater_agreement, said
 from auditor.audits.parity.reservations import reservations
 from auditor.audits.parity.robustness import analyse
+from auditor.audits.parity.sheet import image_cautions, sheet
 from auditor.audits.parity.spec import ParitySpec
 from auditor.audits.parity.stages import Sharpening
 from auditor.audits.parity.subject import Subject, resolve, subject
@@ -53,7 +54,7 @@ class _Answered:
     effects: list[EffectInfo]
     answer: Answer
     concentration: made.Concentration
-    power: answers.Power
+    power: power_of_data.Power
     sensitivity: list[made.SensitivityInfo]
     raters: made.RaterAgreement | None
 
@@ -94,7 +95,10 @@ def carry_out(
     answers.check_margin(spec, primary)
     found = _answered(tester, primary, context, annotations)
     context.progress(1, 1, "Making tables and findings")
-    return _findings(tester, reason, primary, found, _tables(tester, primary, found, context))
+    saved = _tables(tester, primary, found, context)
+    shown = sheet(context.table("queries"), context.table("slots"))
+    of_images = image_cautions(shown, pictures=spec.pictures, go_on=lambda: stop_if_asked(context))
+    return _findings(tester, reason, primary, found, saved, of_images)
 
 
 def _answered(tester: Tester, primary: Subject, context: Context, annotations: Annotations | None) -> _Answered:
@@ -118,7 +122,11 @@ def _answered(tester: Tester, primary: Subject, context: Context, annotations: A
         effects=[*effects, *more_effects],
         answer=answers.verdict(tester, primary, effects, test.info, omnibus),
         concentration=concentration,
-        power=stages.once("power", answers.Power, lambda: answers.power(spec, primary, concentration)),
+        power=stages.once(
+            "power",
+            power_of_data.Power,
+            lambda: power_of_data.power(tester, primary, concentration, context.cancelled),
+        ),
         sensitivity=stages.once(
             "sensitivity",
             list[made.SensitivityInfo],
@@ -179,6 +187,7 @@ def _tables(tester: Tester, primary: Subject, found: _Answered, context: Context
         "null": output.null_rows(np.array(found.test.null)),
         "rank_profile": output.profile_rows(results, primary, confidence=spec.confidence),
         "ita": output.tone_rows(results, primary, seed=context.seed),
+        "hue": hue.hue_rows(results, primary),
         "power": output.power_rows(found.power.rows),
         "sensitivity": [row.model_dump() for row in found.sensitivity],
         "ranking": output.ranking_rows(descriptive),
@@ -188,7 +197,13 @@ def _tables(tester: Tester, primary: Subject, found: _Answered, context: Context
     units = {"sensitivity": {"effect": UNITS.get(found.effects[0].unit, "")}}
     saved = [tables.save(context, name, of_table, units.get(name)) for name, of_table in rows.items()]
     has_target = primary.target is not None
-    columns = tables.query_columns(levels, of_queries.what, of_queries.unit, has_target=has_target)
+    columns = tables.query_columns(
+        levels,
+        of_queries.what,
+        of_queries.unit,
+        has_target=has_target,
+        has_hue=primary.attribute.hue is not None,
+    )
     queries = output.query_rows(results, primary, of_queries)
     return [*saved, tables.save_as(context, "queries", "Queries", columns, queries)]
 
@@ -199,7 +214,12 @@ def _tests(found: _Answered) -> list[NullTestInfo]:
 
 
 def _findings(
-    tester: Tester, reason: str, primary: Subject, found: _Answered, saved: list[TableInfo]
+    tester: Tester,
+    reason: str,
+    primary: Subject,
+    found: _Answered,
+    saved: list[TableInfo],
+    of_images: list[Caution],
 ) -> ParityFindings:
     spec, results, mode = tester.spec, tester.results, tester.mode
     scale, first, test, answer = primary.attribute.scale, found.effects[0], found.test.info, found.answer
@@ -229,7 +249,7 @@ def _findings(
         verdict=Verdict(state=answer.state, sentence=answer.sentence),
         n=len(primary.lists.queries),
         headline=headline,
-        warnings=[*results.cautions, *cautions],
+        warnings=[*results.cautions, *of_images, *cautions],
         limitations=made.limitations(mode, of_skin=scale.kind == "ita" or scale_of(scale.levels) is not None),
         tables=saved,
         provenance=Provenance(
@@ -256,6 +276,7 @@ def _findings(
         n_items=results.n_items,
         n_catalog=int(results.in_catalog.sum()),
         n_slots=int(primary.lists.size.sum()),
+        n_slots_known=int(primary.lists.known.sum()),
         primary=test,
         omnibus=found.omnibus,
         tests=found.further_tests,

@@ -52,6 +52,8 @@ USUAL_NAMES: Mapping[str, tuple[str, ...]] = {
     "query_item": ("query_item", "query_item_id"),
     "rater": ("rater", "rater_id", "annotator", "annotator_id"),
     "value": ("value", "label", "annotation", "tone", "skin_tone", "rating"),
+    "degrees": ("ita_degrees", "degrees"),
+    "source": ("source",),
     "level": ("level", "attribute", "label"),
     "share": ("share", "target", "proportion", "target_share"),
     "target_mean": ("target_mean", "target_ita", "mean"),
@@ -61,7 +63,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     "results": ("query_id", "item_id", "rank", "score", "query_group", "attribute", "image", "query_item"),
     "catalog": ("item_id", "attribute", "image"),
     "queries": ("query_id", "query_group", "query_item"),
-    "annotations": ("item_id", "rater", "value"),
+    "annotations": ("item_id", "rater", "value", "degrees", "source"),
     "shares": ("query_id", "level", "share", "target_mean"),
 }
 NEEDED: Mapping[str, tuple[str, ...]] = {
@@ -87,6 +89,12 @@ def asked(spec: "ParitySpec", field: str) -> str:
     return own or spec.mapping.get("attribute" if field == "value" else field, "")
 
 
+def _asked_in(names: tuple[str, ...], spec: "ParitySpec", field: str) -> str:
+    """As `asked`, for a file: what raters said may stand under the attribute's own name, or under a usual one."""
+    own = asked(spec, field)
+    return spec.attribute if not own and field == "value" and match(names, spec.attribute) else own
+
+
 def fields_of(role: str, table_names: tuple[str, ...], own: Mapping[str, str], spec: "ParitySpec") -> dict[str, str]:
     """Field -> column of one file, as far as it can be told; see `problems_of` for what cannot.
 
@@ -97,8 +105,9 @@ def fields_of(role: str, table_names: tuple[str, ...], own: Mapping[str, str], s
     """
     found: dict[str, str] = {}
     for field in FIELDS[role]:
-        column = match(table_names, asked(spec, field)) if asked(spec, field) else None
-        if column is None and not (asked(spec, field) and field not in _ID_FIELDS):
+        named_column = _asked_in(table_names, spec, field)
+        column = match(table_names, named_column) if named_column else None
+        if column is None and not (named_column and field not in _ID_FIELDS):
             column = own.get(field) or _usual(table_names, field, set(found.values()))
         if column is not None:
             found[field] = column
@@ -145,7 +154,8 @@ def problems_of(
         if error is not None:
             problems.add(error)
         elif field in NEEDED[role] or is_asked:
-            problems.add(missing(table, asked(spec, field) or field, field))
+            named_column = asked(spec, field) or (spec.attribute if field == "value" else "") or field
+            problems.add(missing(table, named_column, field))
     is_named = asked(spec, "rank") or asked(spec, "score")
     if role == "results" and "rank" not in used and "score" not in used and not is_named:
         problems.add(

@@ -49,12 +49,15 @@ class Attribute:
         Number of the level; `MISSING` where it is not known. For degrees the class by `ITA_CUTOFFS`.
     value : ndarray of float64, shape (n_items,), or None
         Degrees, nan where not known; None on the other scales.
+    hue : ndarray of float64, shape (n_items,), or None
+        Hue angle of the colours that degrees were read from, nan for greys and where not known; None without colours.
     """
 
     name: str
     scale: Scale
     level: NDArray[np.int16]
     value: NDArray[np.float64] | None = None
+    hue: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,8 @@ class Results:
         Target mean in degrees, for mode C2 on an ITA scale.
     images : mapping of int to str
         Item -> path of its image, where there is one.
+    image_folder : str
+        Where the paths of a column of images begin; empty without such a column.
     cautions : tuple of Caution
         Everything that was noticed while reading, counted.
     excluded : mapping of str to int
@@ -113,6 +118,7 @@ class Results:
     shares: NDArray[np.float64] | None = None
     target_mean: float | None = None
     images: Mapping[int, str] = field(default_factory=dict)
+    image_folder: str = ""
     cautions: tuple[Caution, ...] = ()
     excluded: Mapping[str, int] = field(default_factory=dict)
 

@@ -24,7 +24,6 @@ from auditor.audits.parity.contrasts import (
     Contrast,
     Design,
     Pair,
-    Slots,
     counted_slots,
     order_of,
     rank_deviations,
@@ -145,14 +144,14 @@ def effects_target(
     shares : ndarray of float64, shape (n, n_levels) or (n_levels,), or None
         Target share of every level, for each query or for all: declared shares, or those of the catalog.
     target_mean : float or None
-        Target in degrees, on an ITA scale.
+        Target in degrees, on an ITA scale; the same for every query unless their distribution is known (`expected`).
     confidence, seed, two_way, primary_only
         As in `effects_groups`.
     ranked_among : ndarray of float64, shape (n_levels,), optional
         Shares among which results are ranked on an ordinal scale, the mean of the targets; those of each query's own target
         if not given.
     expected : Expected, optional
-        Degrees that the results are compared with, where their distribution is known.
+        Degrees that the results of each query are compared with, where their distribution is known.
 
     Raises
     ------
@@ -175,9 +174,7 @@ def effects_target(
     in_degrees = kind == "ita" and target_mean is not None
     if in_degrees and target_mean is not None:
         assert lists.values is not None, "degrees are only there on an ITA scale"
-        moved = replace(
-            sample, lists=replace(lists, values=lists.values - target_mean), slots=_moved(slots, target_mean)
-        )
+        moved = _less_target(sample, attribute, two_way, target_mean, expected)
         mean = _deviation(sample, "mean difference", "Mean degrees ITA", "degrees", None, None)
         found, widening = estimated(moved, [mean], simultaneous=True)
         others = of_shares
@@ -375,5 +372,18 @@ def _rank_deviations(
     yield _deviation(sample, "mean level difference", "Mean level", "levels", scores, n_levels - 1.0)
 
 
-def _moved(slots: Slots | None, by: float) -> Slots | None:
-    return slots if slots is None or slots.value is None else replace(slots, value=slots.value - by)
+def _less_target(
+    sample: Sample, attribute: Attribute, two_way: Results | None, target_mean: float, expected: Expected | None
+) -> Sample:
+    """Degrees of every list less its own target, and of every slot less what its item's stratum leads one to expect."""
+    lists, slots = sample.lists, sample.slots
+    assert lists.values is not None, "degrees are only there on an ITA scale"
+    if expected is None:
+        values = lists.values - target_mean
+        slots = slots if slots is None or slots.value is None else replace(slots, value=slots.value - target_mean)
+        return replace(sample, lists=replace(lists, values=values), slots=slots)
+    if two_way is not None:
+        assert attribute.value is not None, "degrees are only there on an ITA scale"
+        less = replace(attribute, value=attribute.value - expected.of_strata[two_way.item_stratum])
+        slots = counted_slots(two_way, less, lists)
+    return replace(sample, lists=replace(lists, values=lists.values - expected.means), slots=slots)

@@ -1,6 +1,6 @@
 """From contrasts to effects: values, standard errors, intervals, and the words that say how they were computed."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,11 +17,13 @@ from auditor.audits.parity.intervals import (
     distance_interval,
     largest_error,
     measured_coverage,
+    own_errors,
     reaches,
     resampled_errors,
     stretches,
     studentised_errors,
 )
+from auditor.audits.parity.sparse import bounds, missed
 
 #: The distance that is in the unit of the primary effect.
 DISTANCE = "Wasserstein-1"
@@ -29,6 +31,10 @@ DISTANCE = "Wasserstein-1"
 Norm = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 #: Resamples for the error of a distance, whose interval is wide anyway (ours).
 _DISTANCE_RESAMPLES = 499
+#: Share of what simultaneous intervals may miss that is kept for effects which few queries show, if there are any (ours).
+_FOR_SPARSE = 0.1
+#: A resample may miss all that differs with at most this share of the probability with which an interval may miss (ours).
+_MISSED = 0.1
 #: Numbers that are held at a time while resampling.
 _MOST_HELD = 20_000_000
 
@@ -66,6 +72,9 @@ class Effect:
         Why there is no interval.
     two_way : bool
         Whether repeated items widen the interval, which is then about other items too.
+    bounded : bool
+        Whether so few queries of a group differ that its part of the interval is a bound instead of resampled; the interval
+        is then wider than the standard error says.
     """
 
     name: str
@@ -83,6 +92,7 @@ class Effect:
     simultaneous: bool = False
     no_interval: str = ""
     two_way: bool = False
+    bounded: bool = False
 
 
 @dataclass(frozen=True)
@@ -185,23 +195,21 @@ def estimated(sample: Sample, asked: Sequence[Asked], *, simultaneous: bool) -> 
     errors, widening = _standard_errors(sample, asked)
     usable = [i for i, one in enumerate(asked) if one.fewest >= FEWEST_QUERIES and errors[i] > 0]
     together = simultaneous and len(usable) > 1
+    sparse = _sparse(sample, asked, usable, len(usable) if together else 1)
     intervals: dict[int, Interval] = {}
     if together:
-        largest, stretched = [], []
-        for _, ratios in _studentised(sample, asked, usable):
-            largest.append(np.abs(ratios.together).max(axis=1))
-            stretched.append(stretches(ratios, confidence=sample.confidence))
-        reach = largest_error(np.max(largest, axis=0)[:, None], confidence=sample.confidence)
-        for i, (below, above) in zip(usable, reach * np.concatenate(stretched, axis=1).T, strict=True):
-            intervals[i] = _interval(sample, asked[i], errors[i], below * errors[i], above * errors[i])
+        alone, miss = [i for i in usable if sparse[i].any()], 1 - sample.confidence
+        common = [i for i in usable if not sparse[i].any()]
+        kept = (_FOR_SPARSE if common else 1.0) * miss if alone else 0.0
+        intervals |= _balanced(sample, asked, common, errors, 1 - (miss - kept))
+        intervals |= _each(sample, asked, alone, errors, widening, sparse, 1 - kept / max(len(alone), 1))
     else:
-        for places, ratios in _studentised(sample, asked, usable):
-            for i, (below, above) in zip(places, reaches(ratios, confidence=sample.confidence).T, strict=True):
-                intervals[i] = _interval(sample, asked[i], errors[i], below * widening[i], above * widening[i])
+        intervals |= _each(sample, asked, usable, errors, widening, sparse, sample.confidence)
     made = []
     for i, one in enumerate(asked):
         found = intervals.get(i) or _refused(one, errors[i])
-        words = _how(sample, one, len(usable) if together else 1, widening[i])
+        bounded = i in intervals and found.low is not None and one.contrast.scores is not None and bool(sparse[i].any())
+        words = _how(sample, one, len(usable) if together else 1, widening[i], bounded=bounded)
         made.append(
             Effect(
                 name=one.name,
@@ -219,9 +227,60 @@ def estimated(sample: Sample, asked: Sequence[Asked], *, simultaneous: bool) -> 
                 simultaneous=together,
                 no_interval=found.reason,
                 two_way=widening[i] > 1,
+                bounded=bounded,
             )
         )
     return made, widening
+
+
+def _sparse(
+    sample: Sample, asked: Sequence[Asked], usable: Sequence[int], n_together: int
+) -> dict[int, NDArray[np.bool_]]:
+    """Groups, shape (G,), whose part of an effect so few queries show that resampling would miss them."""
+    most = _MISSED * (1 - sample.confidence) / n_together
+    return {i: missed(asked[i].contrast, sample.lists, sample.design) > most for i in usable}
+
+
+def _balanced(
+    sample: Sample, asked: Sequence[Asked], places: Sequence[int], errors: Sequence[float], confidence: float
+) -> dict[int, Interval]:
+    """Intervals that hold at once, every effect measured by its own errors."""
+    largest: list[NDArray[np.float64]] = []
+    lengths: list[NDArray[np.float64]] = []
+    one = 1 - (1 - confidence) / max(len(places), 1)
+    for _, ratios in _studentised(sample, asked, places):
+        own = own_errors(ratios.together, confidence=one)
+        largest.append((np.abs(ratios.together) / own).max(axis=1))
+        lengths.append(own * stretches(ratios, confidence=sample.confidence))
+    if not places:
+        return {}
+    reach = largest_error(np.max(largest, axis=0), confidence=confidence)
+    found = zip(places, reach * np.concatenate(lengths, axis=1).T, strict=True)
+    return {
+        i: _interval(sample, asked[i], errors[i], below * errors[i], above * errors[i]) for i, (below, above) in found
+    }
+
+
+def _each(
+    sample: Sample,
+    asked: Sequence[Asked],
+    places: Sequence[int],
+    errors: Sequence[float],
+    widening: Sequence[float],
+    sparse: Mapping[int, NDArray[np.bool_]],
+    confidence: float,
+) -> dict[int, Interval]:
+    """Intervals that hold each for itself."""
+    found: dict[int, Interval] = {}
+    for block, ratios in _studentised(sample, asked, places):
+        limits = [
+            bounds(asked[i].contrast, sample.lists, sample.design, sparse[i], confidence=confidence, seed=sample.seed)
+            for i in block
+        ]
+        lengths = reaches(ratios, confidence=confidence, bounds=np.stack(limits, axis=2))
+        for i, (below, above) in zip(block, lengths.T, strict=True):
+            found[i] = _interval(sample, asked[i], errors[i], below * widening[i], above * widening[i])
+    return found
 
 
 def distance(sample: Sample, asked: Distance) -> Effect:
@@ -302,12 +361,17 @@ def _too_few(n: int) -> str:
     return f"a group has {n} {'query' if n == 1 else 'queries'}, an interval takes at least {FEWEST_QUERIES}"
 
 
-def _how(sample: Sample, asked: Asked, n_together: int, widening: float) -> str:
+def _how(sample: Sample, asked: Asked, n_together: int, widening: float, *, bounded: bool) -> str:
     words = f"bootstrap-t over {asked.n:,} queries ({N_RESAMPLES:,} resamples, seed {sample.seed})"
     if asked.fewest < asked.n:
         words += ", group by group (MOVER)"
     if n_together > 1:
-        words += f", holding at once for {n_together:,} differences (max-t)"
+        words += f", holding at once for {n_together:,} differences (balanced max-t)"
+    if bounded:
+        words += (
+            "; so few queries of a group differ that resampling would miss them, and its part is bounded by betting on the mean "
+            "of its queries (Waudby-Smith and Ramdas)"
+        )
     if widening > 1:
         words += f"; two-way variance, queries x items, widens it by {widening - 1:.0%}"
     elif sample.slots is not None and sample.slots.repeated:

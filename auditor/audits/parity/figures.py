@@ -6,6 +6,7 @@ from pathlib import Path
 from auditor.audits import Picture
 from auditor.audits.look import THEMES
 from auditor.audits.parity.figures_effects import cells_picture, forest_picture, null_picture
+from auditor.audits.parity.figures_hue import hue_picture
 from auditor.audits.parity.figures_lists import profile_picture, queries_picture, tones_picture
 from auditor.audits.parity.figures_power import monitor_pictures, power_pictures, power_rows_picture
 from auditor.audits.parity.figures_sheet import sheet_picture
@@ -26,14 +27,17 @@ def pictures(findings: ParityFindings, tables: Mapping[str, Path], theme: str) -
         "light" or "dark".
     """
     look = THEMES[theme]
-    if findings.scale.kind == "ita" and (tones := tones_picture(findings, tables["ita"], look)):
+    if findings.scale.kind == "ita" and (tones := tones_picture(findings, tables["ita"], tables["queries"], look)):
         yield tones
-    yield cells_picture(findings, tables["cells"], look)
+    if "hue" in tables and (hue := hue_picture(tables["ita"], tables["hue"], look)):
+        yield hue
+    if cells := cells_picture(findings, tables["cells"], look):
+        yield cells
     if null := null_picture(findings, tables["null"], look):
         yield null
     yield forest_picture(findings, look)
     yield queries_picture(findings, tables["queries"], look)
-    if profile := profile_picture(findings, tables["rank_profile"], look):
+    if profile := profile_picture(findings, tables["rank_profile"], tables["queries"], look):
         yield profile
     if sheet := sheet_picture(findings, tables["queries"], tables["slots"], look):
         yield sheet

@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 
 from auditor.audits import Picture
 from auditor.audits.look import Theme, blank, diverging, heading, ink_on, named, panel, shortened, style
-from auditor.audits.parity.findings import EffectInfo, ParityFindings
+from auditor.audits.parity.findings import EffectInfo, NullTestInfo, ParityFindings
 from auditor.audits.parity.verdict import amount, number, p_words
 
 #: Cells beyond these are not drawn; effects of a panel too. What is left out is said and stands in the tables.
@@ -33,10 +33,12 @@ _NEAR_MIRROR = 0.6
 _DISTANCES = ("total variation", "Wasserstein-1", "Cramer's V")
 
 
-def cells_picture(findings: ParityFindings, cells: Path, look: Theme) -> Picture:
-    """Deviation of each group's share of each level from what is expected, with intervals."""
+def cells_picture(findings: ParityFindings, cells: Path, look: Theme) -> Picture | None:
+    """Deviation of each group's share of each level from what is expected, with intervals; None without expected shares."""
     data = pq.read_table(cells)
     rows = [row for row in data.to_pylist() if row["attribute"] == findings.attribute and row["k"] == findings.k]
+    if not rows:
+        return None
     reach: dict[str, float] = {}
     for row in rows:
         reach[row["level"]] = max(reach.get(row["level"], 0.0), abs(row["deviation"]))
@@ -114,7 +116,7 @@ def _left_out(count: int, what: str) -> str:
 
 
 def null_picture(findings: ParityFindings, null: Path, look: Theme) -> Picture | None:
-    """The statistic under random relabellings, with the observed value; None where nothing was relabelled."""
+    """The statistic under the null hypothesis, with the observed value; None where there are no values of it."""
     data = pq.read_table(null)
     values = data["value"].to_numpy()
     values = values[np.isfinite(values)]
@@ -150,15 +152,38 @@ def null_picture(findings: ParityFindings, null: Path, look: Theme) -> Picture |
         fontsize=8.5,
         color=look.accent,
     )
-    named(axes, look, x=f"{test.statistic_name} under random relabellings", y="Relabellings")
+    under = (
+        "the exact distribution"
+        if test.is_closed_form
+        else "all relabellings"
+        if test.is_exact
+        else "random relabellings"
+    )
+    named(axes, look, x=f"{test.statistic_name} under {under}", y="Draws" if test.is_closed_form else "Relabellings")
     inside = np.quantile(values, [0.025, 0.975])
     words = (
-        f"{len(values):,} values of the statistic ({test.statistic_name}) under random relabellings, 95% of them between "
-        f"{inside[0]:.4g} and {inside[1]:.4g}, and the observed value {observed}. {test.n_exceeding:,} of "
-        f"{test.n_permutations:,} relabellings reach it: {p_words(test.p_value, findings.alpha)} (Monte Carlo 99% interval "
-        f"{test.p_low:.2g} to {test.p_high:.2g})."
+        f"{len(values):,} values of the statistic ({test.statistic_name}) under {under}, 95% of them between "
+        f"{inside[0]:.4g} and {inside[1]:.4g}, and the observed value {observed}. {_reached(findings)}"
     )
-    return Picture("null", f"{test.n_permutations:,} random relabellings", words, figure, data)
+    return Picture("null", _null_title(test), words, figure, data)
+
+
+def _null_title(test: NullTestInfo) -> str:
+    if test.is_closed_form:
+        return "The exact null distribution"
+    return f"{'All ' if test.is_exact else ''}{test.n_permutations:,} {'' if test.is_exact else 'random '}relabellings"
+
+
+def _reached(findings: ParityFindings) -> str:
+    """How p came about, as a sentence: from a known distribution, from all arrangements, or from those that were drawn."""
+    test = findings.primary
+    p = p_words(test.p_value, findings.alpha)
+    if test.is_closed_form:
+        return f"The exact distribution gives {p}; the values are drawn from it for this picture only."
+    reach = f"{test.n_exceeding:,} of {test.n_permutations:,} relabellings reach it: {p}"
+    if test.is_exact:
+        return f"{reach}, exact, since these are all that there are."
+    return f"{reach} (Monte Carlo 99% interval {test.p_low:.2g} to {test.p_high:.2g})."
 
 
 def _words_go_left(observed: float, low: float, high: float, *, signed: bool) -> bool:

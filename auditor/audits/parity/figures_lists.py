@@ -40,11 +40,19 @@ _GRID = 512
 _CLASS_MIDDLES = (-45.0, -10.0, 19.0, 34.5, 48.0, 62.0)
 
 
-def tones_picture(findings: ParityFindings, tones: Path, look: Theme) -> Picture | None:
-    """Distribution of ITA in the results of each query group above an axis in skin colours; None without tones."""
+def tones_picture(findings: ParityFindings, tones: Path, queries: Path, look: Theme) -> Picture | None:
+    """Distribution of ITA in the results of each query group above an axis in skin colours; None without tones.
+
+    Curves are those of the table of tones, which is a sample where there are many; means and the target come from the table
+    of queries, and so agree with the effects.
+    """
     data = pq.read_table(tones)
     if not data.num_rows:
         return None
+    of_queries = pq.read_table(queries, columns=["group", "n_known", "value"])
+    query_group = np.array(of_queries["group"].to_pylist(), dtype=object)
+    query_value = of_queries["value"].to_numpy()
+    n_known = int(of_queries["n_known"].to_numpy().sum())
     value, weight = data["value"].to_numpy(), data["weight"].to_numpy()
     group = np.array(data["group"].to_pylist(), dtype=object)
     names = [name for name in findings.group_names if (group == name).any()]
@@ -66,11 +74,13 @@ def tones_picture(findings: ParityFindings, tones: Path, look: Theme) -> Picture
         upper.plot(grid, curve, color=look.bar, linewidth=1)
         upper.plot([low, high], [base, base], color=look.faint, linewidth=0.8)
         mean = float(np.average(value[group == name], weights=weight[group == name]))
+        if unit_of_queries(findings) == "degrees":  # of all results, not of a sample
+            mean = float(query_value[query_group == name].mean())
         means.append((name, mean))
         upper.plot([mean, mean], [base, base + 0.92 * np.interp(mean, grid, curves[name]) / tallest], color=look.ink,
                    linewidth=1.6)  # fmt: skip
         upper.text(high, base + 0.12, f"mean {number(mean, 'degrees')}°", ha="right", fontsize=8, color=look.ink)
-    target = _target(findings, float(np.average(value, weights=weight)))
+    target = _target(findings, float(query_value.mean()))
     if target is not None:
         upper.axvline(target, color=look.accent, linewidth=1.2, linestyle="--")
     for cut in ITA_CUTOFFS:
@@ -85,6 +95,10 @@ def tones_picture(findings: ParityFindings, tones: Path, look: Theme) -> Picture
     told = "; ".join(f"{name} {number(mean, 'degrees')}" for name, mean in means)
     aimed = "" if target is None else f" Dashed: the target, {number(target, 'degrees')} degrees."
     more = f" {len(names) - len(shown):,} more groups stand in the table." if len(names) > len(shown) else ""
+    if data.num_rows < n_known:
+        drawn = f"those of {data.num_rows:,} results drawn from {n_known:,}"
+        of_all = unit_of_queries(findings) == "degrees"
+        more = f" {f'Curves are {drawn}, means those of all' if of_all else f'Curves and means are {drawn}'}.{more}"
     words = (
         "Distribution of the individual typology angle of the results, by group of the query; every query weighs the same. "
         f"Lighter skin stands to the right; the axis shows a skin colour of each angle. Mean degrees: {told}.{aimed}{more}"
@@ -136,8 +150,8 @@ def _target(findings: ParityFindings, mean: float) -> float | None:
     return mean - first.value if first.b == "target" and first.unit == "degrees" else None
 
 
-def profile_picture(findings: ParityFindings, profile: Path, look: Theme) -> Picture | None:
-    """Mean degrees, or the share of each level, at every rank; None where all results stand at one rank."""
+def profile_picture(findings: ParityFindings, profile: Path, queries: Path, look: Theme) -> Picture | None:
+    """Mean degrees, or the share of each level, at every rank of the table; None where all results stand at one rank."""
     data = pq.read_table(profile)
     if len(pc.unique(data["rank"])) < 2:
         return None
@@ -164,9 +178,13 @@ def profile_picture(findings: ParityFindings, profile: Path, look: Theme) -> Pic
     if len(names) > 1:
         legend(figure, made[0], look, min(len(names), 4))
     more = len(findings.group_names) - len(names)
+    last = max(row["rank"] for row in rows)
+    drawn = sum(row["n"] for row in rows if row["level"] == rows[0]["level"])
+    below = int(pq.read_table(queries, columns=["n_known"])["n_known"].to_numpy().sum()) - drawn
     words = (
-        f"{'Mean degrees' if degrees else 'Share of each level'} at every rank, by group of the query, with "
-        f"{100 * findings.confidence:g}% intervals (each rank by itself)."
+        f"{'Mean degrees' if degrees else 'Share of each level'} at every rank{f' up to {last:,}' if below > 0 else ''}, by "
+        f"group of the query, with {100 * findings.confidence:g}% intervals (each rank by itself)."
+        + (f" {below:,} results further down count in the test and are not drawn." if below > 0 else "")
         + (f" {more:,} more groups stand in the table." if more > 0 else "")
         + ("" if degrees else _which_levels(len(levels), len(findings.scale.levels)))
     )
@@ -253,15 +271,19 @@ def _key(name: str, names: list[str]) -> str:
 
 
 def _unit(findings: ParityFindings) -> str:
-    if findings.scale.kind == "ita":
-        return "degrees ITA"
-    if findings.scale.kind == "ordinal":
-        return "levels"
+    unit = unit_of_queries(findings)
+    if unit != "share":
+        return {"degrees": "degrees ITA"}.get(unit, unit)
     level = findings.primary_effect.level or findings.scale.levels[0]
     return f"percentage points of {shortened(level, 24)}"
 
 
+def unit_of_queries(findings: ParityFindings) -> str:
+    """Unit of the deviations in the table of queries: degrees compared with shares of their classes are levels there."""
+    unit = findings.primary_effect.unit
+    return "levels" if unit == "mid-rank" else unit
+
+
 def _deviation(row: Mapping[str, Any], findings: ParityFindings) -> str:
-    unit = {"ita": "degrees", "ordinal": "levels"}.get(findings.scale.kind, "share")
-    text = number(row["deviation"], unit)
+    text = number(row["deviation"], unit_of_queries(findings))
     return text if text.startswith("−") else f"+{text}"

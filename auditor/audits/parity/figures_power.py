@@ -18,7 +18,7 @@ from auditor.audits.parity.monitor import Evidence
 from auditor.audits.parity.power import X_TITLES, PowerAnswer
 
 _SHORT = {
-    "n_items": "Items of the catalog",
+    "n_items": "Items of the catalog, each a query",
     "n_queries": "Queries",
     "k": "Results per query",
     "q": "Share of the first group",
@@ -49,7 +49,7 @@ def power_rows_picture(findings: ParityFindings, power: Path, look: Theme) -> Pi
           "beta": info.detectable_bias}  # fmt: skip
     rows = pq.read_table(power).to_pylist()
     target = next((row["power"] for row in rows if row["x_name"] != "beta"), 0.8)
-    return _curves(rows, at, target, info.sentence, "two-sided", look)
+    return _curves(rows, at, target, " ".join((info.sentence, *info.notes)), "two-sided", look)
 
 
 def _curves(
@@ -74,7 +74,8 @@ def _curves(
         heading(axes, "Power at each bias" if name == "beta" else "Detectable bias", look)
         named(axes, look, x=_SHORT[name])
         axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.3g}%")
-    legend(figure, made[0], look)
+    # Not every curve has every kind of line.
+    legend(figure, max(made, key=lambda axes: len(axes.get_legend_handles_labels()[1])), look)
     data = pa.table(
         {
             "varied": [X_TITLES[row["x_name"]] for row in rows],
@@ -125,7 +126,7 @@ def _rounded(n: float) -> str:
     return f"{n / 1e3:.3g}k" if n >= 1e4 else f"{n:,.0f}"
 
 
-def monitor_pictures(evidence: Evidence, theme: str) -> Iterator[Picture]:
+def monitor_pictures(evidence: Evidence, theme: str, *, name: str = "evidence") -> Iterator[Picture]:
     """The running evidence, with the line at which the alarm is raised; `theme` is "light" or "dark"."""
     look = THEMES[theme]
     figure, axes = panel(look, 2.9)
@@ -163,7 +164,7 @@ def monitor_pictures(evidence: Evidence, theme: str) -> Iterator[Picture]:
         f"{evidence.sentence} The evidence may be looked at any day: if there is no disparity it ever reaches "
         f"{evidence.threshold:g} with probability at most {evidence.alpha:g}. Vertical lines end the audits."
     )
-    yield Picture("evidence", "Evidence over time", words, figure, data)
+    yield Picture(name, "Evidence over time", words, figure, data)
 
 
 def _power_of_ten(exponent: int) -> str:

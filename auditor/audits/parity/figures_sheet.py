@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from PIL import Image
@@ -15,14 +13,16 @@ from PIL import Image
 from auditor.audits import Picture
 from auditor.audits.look import WIDTH, Theme, blank, ink_on, rgb, shortened
 from auditor.audits.parity.colour import swatch_of_ita
+from auditor.audits.parity.figures_lists import unit_of_queries
 from auditor.audits.parity.findings import ParityFindings
 from auditor.audits.parity.images import thumbnail_png
+from auditor.audits.parity.sheet import sheet
 from auditor.audits.parity.tones import scale_of, swatch
 from auditor.audits.parity.verdict import number
 from auditor.errors import InputError
 
-#: Queries on the sheet, half of either sign where there are so many; ranks; pixels of an image's longer side (ours).
-_MOST_QUERIES, _MOST_RANKS, _SIDE = 8, 12, 96
+#: Pixels of an image's longer side (ours).
+_SIDE = 96
 _LEFT_OUT = "the images themselves were left out, as the run did not ask for pictures in the report"
 _Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 #: Room for the queries' names, in boxes.
@@ -31,18 +31,13 @@ _LABELS = 4.6
 
 def sheet_picture(findings: ParityFindings, queries: Path, slots: Path, look: Theme) -> Picture | None:
     """The furthest queries with the tones of their first results; None where no results were kept."""
-    table = pq.read_table(queries, columns=["query_id", "group", "deviation", "place"])
-    ordered = table.sort_by([("deviation", "descending"), ("place", "ascending")]).to_pylist()
-    half = _MOST_QUERIES // 2
-    chosen = ordered if len(ordered) <= _MOST_QUERIES else [*ordered[:half], *ordered[-half:]]
-    wanted = [row["query_id"] for row in chosen]
-    data = pq.read_table(slots, filters=[("query_id", "in", wanted)]) if wanted else None
-    if data is None or not data.num_rows:
+    shown = sheet(queries, slots)
+    data = shown.slots
+    if not data.num_rows:
         return None
-    data = data.filter(pc.less_equal(data["rank"], _MOST_RANKS))
     found = {(row["query_id"], row["rank"]): row for row in data.to_pylist()}
     ranks = sorted({rank for _, rank in found})
-    rows = [row for row in chosen if any((row["query_id"], rank) in found for rank in ranks)]
+    rows = [row for row in shown.queries if any((row["query_id"], rank) in found for rank in ranks)]
     # Boxes are of one size, but not larger than where eight ranks are shown.
     right = max(ranks[-1], ranks[0] + 7) + 0.55
     figure = blank(look, 0.4 + 1.18 * len(rows) * WIDTH / (right - ranks[0] + _LABELS))
@@ -69,11 +64,11 @@ def sheet_picture(findings: ParityFindings, queries: Path, slots: Path, look: Th
     if n_images:
         seen = "the image where it can be opened, with its tone below" if findings.pictures else f"{seen}; {_LEFT_OUT}"
     words = (
-        f"First results, by rank, of the {len(rows)} queries that deviate furthest upwards and downwards (of {len(ordered):,}): "
-        f"{seen}. A crossed box has no known {findings.attribute}."
+        f"First results, by rank, of the {len(rows)} queries that deviate furthest upwards and downwards "
+        f"(of {shown.n_queries:,}): {seen}. A crossed box has no known {findings.attribute}."
     )
-    shown = data if findings.pictures else data.drop_columns(["image"])
-    return Picture("contact_sheet", "Results of the furthest queries", words, figure, shown)
+    kept = data if findings.pictures else data.drop_columns(["image"])
+    return Picture("contact_sheet", "Results of the furthest queries", words, figure, kept)
 
 
 def _slot(
@@ -136,7 +131,8 @@ def _tone(slot: Mapping[str, Any]) -> str:
 
 
 def _signed(deviation: float, findings: ParityFindings) -> str:
-    unit, sign = {"ita": ("degrees", "°"), "ordinal": ("levels", " levels")}.get(findings.scale.kind, ("share", " pp"))
+    unit = unit_of_queries(findings)
+    sign = {"degrees": "°", "levels": " levels"}.get(unit, " pp")
     text = number(deviation, unit)
     return f"{text if text.startswith('−') else '+' + text}{sign}"
 

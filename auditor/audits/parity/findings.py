@@ -42,7 +42,8 @@ class NullTestInfo(_Part):
     p_low: float = Field(description="Lower bound of the Clopper-Pearson 99% interval of the permutation p-value.")
     p_high: float
     adjusted_p: float | None = Field(
-        default=None, description="By max-T over the family; None for a single hypothesis."
+        default=None,
+        description="Over the secondary hypotheses: in mode B by max-T, in the other modes after Holm; None for others.",
     )
     closed_form_p: float | None = Field(default=None, description="Normal approximation; the first answer.")
     n_permutations: int
@@ -52,6 +53,16 @@ class NullTestInfo(_Part):
     method: str
     signed: bool = Field(default=False, description="Whether the statistic's sign tells the direction.")
     least_p: float = Field(default=0.0, description="Smallest p-value that the test can give; 0 for a closed form.")
+
+    @property
+    def is_closed_form(self) -> bool:
+        """Whether p comes from an exact distribution, so that nothing was relabelled."""
+        return self.n_permutations == 0
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether chance in drawing relabellings leaves nothing open: a closed form, or all arrangements were taken."""
+        return self.p_low == self.p_high
 
 
 class EffectInfo(_Part):
@@ -76,6 +87,9 @@ class EffectInfo(_Part):
     )
     no_interval: str = Field(default="", description="Why there is no interval.")
     two_way: bool = Field(default=False, description="Whether repeated items widen the interval.")
+    bounded: bool = Field(
+        default=False, description="Whether few queries of a group differ, so that its part of the interval is a bound."
+    )
 
 
 def is_distance(one: EffectInfo, first: EffectInfo) -> bool:
@@ -91,7 +105,7 @@ class Excluded(_Part):
     slots_without_attribute_by_group: dict[str, int]
     items_without_attribute: int
     queries_without_known_result: int
-    queries_without_group: int
+    queries_without_group: int = Field(description="In mode C2 those without target shares.")
 
 
 class Concentration(_Part):
@@ -114,12 +128,20 @@ class PowerInfo(_Part):
     """What a test of this size could have seen."""
 
     n_queries: int
-    k: float = Field(description="Mean number of results per query with a known attribute.")
+    k: float = Field(
+        description="Harmonic mean over queries of the results with a known attribute, since variances of list means average; "
+        "results that are weighted by rank count as (sum w)^2 / sum w^2 (Kish's effective size)."
+    )
     q: float = Field(description="Share of the first query group.")
     pi: float = Field(description="Share of its attribute among results.")
     icc: float
     detectable_bias: float | None = Field(description="Share of slots filled from the query's own group, by formula.")
+    simulated_power: float | None = Field(default=None, description="Power at `detectable_bias`, by simulation.")
+    simulated_low: float | None = Field(default=None, description="Lower bound of its Clopper-Pearson 95% interval.")
+    simulated_high: float | None = None
+    simulated_bias: float | None = Field(default=None, description="The detectable bias, by simulation.")
     sentence: str
+    notes: tuple[str, ...] = Field(default=(), description="What a reader of the sentence must know.")
 
 
 class SensitivityInfo(_Part):
@@ -166,6 +188,10 @@ class ParityFindings(Findings):
     n_items: int
     n_catalog: int = Field(description="Items of the catalog; 0 without one.")
     n_slots: int = Field(description="Results within K of the queries that take part.")
+    n_slots_known: int | None = Field(
+        default=None,
+        description="Those of them whose attribute is known: the results that count; None in findings of earlier versions.",
+    )
     primary: NullTestInfo
     omnibus: NullTestInfo | None = Field(
         default=None,

@@ -16,7 +16,8 @@ def headline_words(findings: ParityFindings) -> list[tuple[str, str]]:
     else:
         interval = f"{number(effect.low, effect.unit)} to {amount(effect.high, effect.unit)}"
     smallest = findings.minimum_detectable_effect
-    chance = "exact" if test.p_low == test.p_high else f"{test.p_low:.4f} to {test.p_high:.4f}"
+    chance = "nothing: p is exact" if test.is_exact else f"{test.p_low:.4f} to {test.p_high:.4f}"
+    known = findings.n_slots_known
     return [
         ("Verdict", findings.state),
         ("p-value, two-sided", f"{p_words(test.p_value, findings.alpha)} (alpha {findings.alpha:g})"),
@@ -28,7 +29,7 @@ def headline_words(findings: ParityFindings) -> list[tuple[str, str]]:
         ("Smallest detectable effect", "cannot be estimated" if smallest is None else amount(smallest, effect.unit)),
         ("Queries that take part", f"{findings.n_queries:,} of {findings.n_queries_read:,}"),
         ("Items", f"{findings.n_items:,}"),
-        ("Results that count", f"{findings.n_slots - left.slots_without_attribute:,}"),
+        *([] if known is None else [("Results that count", f"{known:,}")]),
         ("Results left out", f"{out:,}"),
         ("Mode", f"{findings.mode}: {MODES[findings.mode]}"),
     ]

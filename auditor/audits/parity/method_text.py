@@ -1,7 +1,7 @@
 """What a report says of the method of a parity run, in plain text."""
 
 from auditor.audits.parity.findings import LEGAL, MODES, ParityFindings, is_distance
-from auditor.audits.parity.verdict import p_words
+from auditor.audits.parity.verdict import difference_of, listed, p_words
 
 _TEST = (
     "Distribution parity, after Khaziev et al. (arXiv:1909.06429, of which only the abstract could be read: the design is "
@@ -22,9 +22,10 @@ _NULL = {
     "C2": "the mean shares of the results are the target shares",
 }
 _P = (
-    "In {exceeding:,} of {n:,} arrangements the statistic reached the observed value: p = {p:.4g}, two-sided{formula}. What "
-    "chance in drawing the arrangements leaves open: {low:.4g} to {high:.4g} (Clopper-Pearson, 99%)."
+    "In {exceeding:,} of {n:,} arrangements the statistic reached the observed value: p = {p:.4g}, two-sided{formula}. "
 )
+_CHANCE = "What chance in drawing the arrangements leaves open: {low:.4g} to {high:.4g} (Clopper-Pearson, 99%)."
+_NO_CHANCE = "These are all arrangements that there are, so chance leaves nothing open."
 _WEIGHTS = {
     "uniform": "Every result within K counts the same, and every query the same, however long its list.",
     "rank": "A result counts 1 / log2(1 + rank), scaled so that every query counts the same, however long its list.",
@@ -35,6 +36,10 @@ _SCALES = {
     "ita": "individual typology angle in degrees, ITA = arctan((L* - 50) / |b*|) 180 / pi in CIELAB (D65); classes by the "
     "cut-offs 55, 41, 28, 10 and -30: {levels}",
 }
+_HUE = (
+    "Skin of one angle varies in hue as well (Thong, Joniak, Xiang, ICCV 2023): the hue angle h_ab = arctan2(b*, a*) of the "
+    "colours, from red (0) to yellow (90), stands beside it, as a mean direction by query group; it is not tested."
+)
 _MULTIPLICITY = {
     True: "{n} further K or attributes are secondary. Their p-values are adjusted together, {how}, so that "
     "the probability of any false one among them is at most alpha. The primary hypothesis is not adjusted: it was set as such.",
@@ -81,7 +86,22 @@ _MDE = (
     "The minimum detectable effect is (z(1 - alpha / 2) + z(power)) times the standard error of the primary effect, with alpha "
     "{alpha:g} and the power that was asked for: the size that a study of this kind would have missed no oftener than that. "
     "Where several differences have intervals at once, their wider reach stands for z(1 - alpha / 2), and it is meant for one "
-    "difference alone. None is given where no arrangement of the data has a p-value of at most alpha."
+    "difference alone; where an interval is a bound, half of it does. None is given where no arrangement of the data has a "
+    "p-value of at most alpha, nor where it would lie beyond every difference that there can be."
+)
+_AT_ONCE = (
+    "Intervals that hold at once are balanced (Beran, Journal of the American Statistical Association 83 (1988) 679-686): each "
+    "difference is measured by its own resampled errors before the largest of them is looked at, so that one with a long tail "
+    "widens no other."
+)
+_BOUNDED = (
+    "For {which} so few queries of a group differ that a resample may hold none of them: the part of that group is bounded by "
+    "betting on the mean of its queries (Waudby-Smith and Ramdas, Journal of the Royal Statistical Society B 86 (2024) 1-27), "
+    "which holds for every number of queries and for whatever their lists may hold{share}."
+)
+#: As `estimates` shares what the intervals may miss.
+_BOUNDED_SHARE = (
+    "; such differences together get a tenth of the probability with which intervals may miss, the others the rest"
 )
 
 
@@ -103,7 +123,7 @@ def methods(findings: ParityFindings) -> list[tuple[str, str]]:
     ]
     parts.append(("Descriptive measures", _DESCRIPTIVE))
     if findings.power is not None:
-        parts.append(("Power", findings.power.sentence))
+        parts.append(("Power", "\n".join((findings.power.sentence, *findings.power.notes))))
     if findings.sensitivity:
         parts.append(("Sensitivity", _sensitivity(findings)))
     return [*parts, ("What this is not", LEGAL)]
@@ -151,9 +171,8 @@ def _permutations(findings: ParityFindings) -> str:
             exceeding=test.n_exceeding,
             p=test.p_value,
             formula=", (1 + reached) / (1 + drawn)" if test.p_value == by_chance else "",
-            low=test.p_low,
-            high=test.p_high,
         )
+        told += _NO_CHANCE if test.is_exact else _CHANCE.format(low=test.p_low, high=test.p_high)
     naive = findings.concentration.naive_p
     if naive is not None:
         told += (
@@ -167,11 +186,24 @@ def _multiplicity(findings: ParityFindings) -> str:
     how = "by max-T over the same relabellings (Westfall and Young)" if findings.mode == "B" else "after Holm"
     told = _MULTIPLICITY[bool(findings.tests)].format(n=len(findings.tests), how=how)
     drill_down = _DRILL_DOWN.format(but=_FEW_EXPECTED if findings.mode == "C2" else "")
+    if any(table.name == "cells" and not table.rows for table in findings.tables):
+        return told
     return f"{told} {_CELLS}{_NO_DRILL_DOWN if findings.mode in ('A', 'C1') else drill_down}"
 
 
 def _effects(findings: ParityFindings) -> str:
-    return f"{findings.primary_effect.title}. {findings.primary_effect.method}"
+    first = findings.primary_effect
+    asked = [
+        one for one in findings.effects if (one.attribute, one.k, one.name) == (first.attribute, first.k, first.name)
+    ]
+    lines = [f"{first.title}. {first.method}"]
+    if first.simultaneous:
+        lines.append(_AT_ONCE)
+    bounded = [difference_of(one.a, one.b, one.level) for one in asked if one.bounded]
+    if bounded:
+        both = first.simultaneous and len(bounded) < len(asked)
+        lines.append(_BOUNDED.format(which=listed(bounded), share=_BOUNDED_SHARE if both else ""))
+    return "\n".join(lines)
 
 
 def _verdict(findings: ParityFindings) -> str:
@@ -207,7 +239,8 @@ def _omnibus(findings: ParityFindings) -> str:
 
 def _scale(findings: ParityFindings) -> str:
     levels = ", ".join(findings.scale.levels)
-    return f"{findings.attribute}: {_SCALES[findings.scale.kind].format(levels=levels)}."
+    hue = f" {_HUE}" if any(table.name == "hue" and table.rows for table in findings.tables) else ""
+    return f"{findings.attribute}: {_SCALES[findings.scale.kind].format(levels=levels)}.{hue}"
 
 
 def _annotation(findings: ParityFindings) -> str:
@@ -233,7 +266,8 @@ def _excluded(findings: ParityFindings) -> str:
             f"{left.queries_without_known_result:,} queries have no result whose {findings.attribute} is known."
         )
     if left.queries_without_group:
-        lines.append(f"{left.queries_without_group:,} queries have no group.")
+        lacking = "target shares" if findings.mode == "C2" else "group"
+        lines.append(f"{left.queries_without_group:,} queries have no {lacking}.")
     lines += [f"{reason}: {count:,} results." for reason, count in left.slots_by_reason.items()]
     by_group = left.slots_without_attribute_by_group
     if len(by_group) > 1 and left.slots_without_attribute:

@@ -63,6 +63,8 @@ class Evidence:
     n_fresh, n_unpaired, n_without_group : int
         Fresh queries; those among them that found no partner; those without a group.
     versions : tuple of Version
+    question : str
+        What the evidence is about, in words; empty where nobody said.
     """
 
     against: str
@@ -76,6 +78,7 @@ class Evidence:
     n_unpaired: int
     n_without_group: int
     versions: tuple[Version, ...]
+    question: str = ""
 
     @property
     def n(self) -> int:
@@ -119,7 +122,8 @@ class Evidence:
     def sentence(self) -> str:
         """The state in words."""
         unit = "sets of fresh queries" if self.against == "groups" else "fresh queries"
-        said = f"After {self.n:,} {unit} the evidence against parity is {self.e_value:.3g}; "
+        said = f"{self.question}: after" if self.question else "After"
+        said += f" {self.n:,} {unit} the evidence against parity is {self.e_value:.3g}; "
         if self.alarm_date is not None:
             said += f"it first reached the alarm at {self.threshold:.4g} on {self.alarm_date}: disparity detected."
         else:
@@ -133,7 +137,8 @@ class Evidence:
 def several_attributes(evidence: Mapping[str, Evidence], *, alpha: float) -> dict[str, bool]:
     """For which attributes disparity is found, with false discovery rate at most alpha at any time one looks (e-BH [1]).
 
-    Works on the evidence as it stands now; its largest value so far is no e-value.
+    Other questions may take the place of attributes. Works on the evidence as it stands now; its largest value so far is no
+    e-value.
     """
     names = list(evidence)
     found = e_bh(np.array([evidence[name].e_value for name in names]), alpha)

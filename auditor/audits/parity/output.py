@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.audits.parity import hue
 from auditor.audits.parity.data import MISSING, Results, slot_weights
 from auditor.audits.parity.findings import Mode
 from auditor.audits.parity.power_formula import X_TITLES
@@ -17,6 +18,8 @@ from auditor.audits.parity.subject import Subject, own_group
 #: Ranks beyond this are not drawn; rows of tones and of slots that are kept (ours).
 MOST_RANKS, MOST_TONES, MOST_SLOTS, MOST_QUERIES = 100, 20_000, 200_000, 200
 _NULL_ROWS = 9_999
+#: What a query's number is, and its unit.
+_DEGREES = ("degrees ITA", "degrees ITA")
 
 
 @dataclass(frozen=True)
@@ -47,17 +50,20 @@ class Score:
 def score(subject: Subject, level: str | None) -> Score:
     """Degrees, the mean level, or the share of one level.
 
+    Where degrees are compared with shares of their classes, these are the levels, as on an ordinal scale.
+
     Parameters
     ----------
     level : str or None
         Level of the primary effect; counts on a nominal scale, where the first level stands in for none.
     """
     scale, found, target = subject.attribute.scale, subject.lists, subject.target
-    if scale.kind == "ita":
+    in_degrees = scale.kind == "ita" and (target is None or subject.target_degrees is not None)
+    if in_degrees:
         assert found.values is not None, "degrees are there on an ITA scale"
-        of_target = found.values.mean() if subject.target_mean is None else subject.target_mean
-        return Score(found.values, float(of_target), "degrees ITA", "degrees ITA")
-    if scale.kind == "ordinal":
+        expected = subject.target_degrees
+        return Score(found.values, float(found.values.mean()) if expected is None else expected, *_DEGREES)
+    if scale.kind != "nominal":
         weights, what, unit = np.arange(1.0, len(scale.levels) + 1), "mean level, from 1", "levels"
     else:
         place = scale.levels.index(level) if level in scale.levels else 0
@@ -83,6 +89,8 @@ def query_rows(results: Results, subject: Subject, of_queries: Score) -> list[di
         "deviation": deviation.tolist(),
         "place": place.tolist(),
     }
+    if (hues := hue.of_queries(results, subject)) is not None:
+        columns["hue"] = hues
     columns |= {f"level_{number}": column.tolist() for number, column in enumerate(found.shares.T, 1)}
     if subject.target is not None:
         columns |= {f"target_{number}": column.tolist() for number, column in enumerate(subject.target.T, 1)}
@@ -153,10 +161,17 @@ def tone_rows(results: Results, subject: Subject, *, seed: int) -> list[dict[str
     known = np.bincount(results.query[slot], weights=weight, minlength=results.n_queries)
     weight = weight / known[results.query[slot]]
     group, value = _group_of_slots(results, subject)[slot], subject.attribute.value[results.item[slot]]
+    hues = [_hue(subject, item) for item in results.item[slot].tolist()]
     return [
-        {"group": subject.group_names[g], "value": v, "weight": w}
-        for g, v, w in zip(group.tolist(), value.tolist(), weight.tolist(), strict=True)
+        {"group": subject.group_names[g], "value": v, "hue": h, "weight": w}
+        for g, v, h, w in zip(group.tolist(), value.tolist(), hues, weight.tolist(), strict=True)
     ]
+
+
+def _hue(subject: Subject, item: int) -> float | None:
+    """Hue of an item; None where there is none."""
+    angles = subject.attribute.hue
+    return None if angles is None or math.isnan(angles[item]) else float(angles[item])
 
 
 def ranking_rows(measures: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -205,6 +220,7 @@ def slot_rows(results: Results, subject: Subject, deviation: NDArray[np.float64]
                 "item_id": results.item_ids[item],
                 "level": None if level == MISSING else levels[level],
                 "value": None if degrees is None or math.isnan(degrees[item]) else float(degrees[item]),
+                "hue": _hue(subject, item),
                 "image": results.images.get(item),
             }
         )

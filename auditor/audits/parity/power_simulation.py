@@ -11,9 +11,10 @@ row and column totals are kept; so that deviation is computed. All simulated dat
 same permutations, which makes their p-values no less valid one by one and lets a matrix product do the work (ours).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -225,9 +226,6 @@ def simulate_detectable_bias(
 ) -> float | None:
     """The bias at which the simulated power is as asked for; None if biases around `near` do not show it.
 
-    Power is simulated at five biases around `near`, its normal quantile is close to a line in beta, and that line is read
-    off at the power asked for (a probit fit; ours).
-
     Parameters
     ----------
     near : float
@@ -237,23 +235,55 @@ def simulate_detectable_bias(
     n_queries, k, q, pi, icc, alpha, two_sided, n_simulations, n_permutations, seed, cancelled
         As for `simulate_power`; the simulations are those at each bias.
     """
+    points = simulate_around(
+        near=near,
+        n_queries=n_queries,
+        k=k,
+        q=q,
+        pi=pi,
+        icc=icc,
+        alpha=alpha,
+        two_sided=two_sided,
+        n_simulations=n_simulations,
+        n_permutations=n_permutations,
+        seed=seed,
+        cancelled=cancelled,
+    )
+    return bias_at(points, power)
+
+
+def simulate_around(*, near: float, seed: int = 0, **numbers: Any) -> list[tuple[float, Simulated]]:
+    """(bias, power there) at five biases around one.
+
+    Parameters
+    ----------
+    near : float
+        The middle one.
+    seed : int
+        Of the first bias; the others follow.
+    **numbers
+        As for `simulate_power`, without `beta`.
+    """
+    biases = sorted({min(1.0, near * factor) for factor in _TRIED})
+    return [(beta, simulate_power(beta=beta, seed=seed + i, **numbers)) for i, beta in enumerate(biases)]
+
+
+def bias_at(points: Sequence[tuple[float, Simulated]], power: float) -> float | None:
+    """The bias with a power, read off simulated ones; None if they do not show it.
+
+    The normal quantile of the power is close to a line in the bias, and that line is read off at the power asked for (a
+    probit fit; ours).
+
+    Parameters
+    ----------
+    points : sequence of (float, Simulated)
+        Biases, and the power at each.
+    power : float
+        Power asked for.
+    """
     normal = NormalDist()
     biases, quantiles, weights = [], [], []
-    for i, beta in enumerate(min(1.0, near * factor) for factor in _TRIED):
-        found = simulate_power(
-            n_queries=n_queries,
-            k=k,
-            q=q,
-            pi=pi,
-            icc=icc,
-            beta=beta,
-            alpha=alpha,
-            two_sided=two_sided,
-            n_simulations=n_simulations,
-            n_permutations=n_permutations,
-            seed=seed + i,
-            cancelled=cancelled,
-        )
+    for beta, found in points:
         if 0.02 < found.power < 0.995:
             z = normal.inv_cdf(found.power)
             biases.append(beta)

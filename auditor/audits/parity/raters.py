@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from auditor.audits import InputFile
 from auditor.audits.parity import columns, readers
 from auditor.audits.parity.annotated import annotations_of
-from auditor.audits.parity.annotation import Annotations, agreement, consensus
+from auditor.audits.parity.annotation import DEGREES_RULE, Annotations, agreement, consensus
 from auditor.audits.parity.findings import RaterAgreement
 from auditor.audits.parity.spec import ParitySpec
 from auditor.audits.reading.columnar import Problems
@@ -41,5 +41,12 @@ def rater_agreement(spec: ParitySpec, annotations: Annotations, seed: int) -> Ra
         low=found.low,
         high=found.high,
         n_items=found.n_items,
-        rule=consensus(annotations, spec.consensus, expert=spec.expert).method,
+        rule=_rule(spec, annotations),
     )
+
+
+def _rule(spec: ParitySpec, annotations: Annotations) -> str:
+    if annotations.degrees is None:
+        return consensus(annotations, spec.consensus, expert=spec.expert).method
+    expert = f", or those of {spec.expert} where there are any" if spec.consensus == "expert" else ""
+    return DEGREES_RULE.format(expert=expert)

@@ -6,7 +6,7 @@ bounded anew where all else lies within the margin. What stands beside the rows 
 of the unchanged results, so that like is compared with like.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -145,12 +145,12 @@ def _rerun(tester: Tester, question: Question, effects: Sequence[EffectInfo], n_
     n_pairs = 1 if question.against_target else n_groups * (n_groups - 1) // 2
     whole = len({(one.a, one.b) for _, one in asked}) == n_pairs and all(off is not None for _, off in reaches)
 
-    def within(looked: Looked, each: Question, off: float | None) -> bool:
+    def within(looked: Looked, each: Question, off: Callable[[Looked], float] | None) -> bool:
         try:
             found = look(replace(each, subject_of=lambda _: looked.subject))
         except InputError:  # a group has no queries left
             return False
-        around = (off or 0.0) * _error(found)
+        around = 0.0 if off is None else off(found)
         return margin is not None and lies_within(found.value - around, found.value + around, margin)
 
     def rerun(results: Results) -> Answer:
@@ -160,7 +160,7 @@ def _rerun(tester: Tester, question: Question, effects: Sequence[EffectInfo], n_
         value = looked.value
         low = high = None
         if reach is not None:
-            off = reach * _error(looked)
+            off = reach(looked)
             low, high = value - off, value + off
         inside = whole and margin is not None and all(within(looked, each, off) for each, off in reaches)
         inside = inside and margin is not None and _bounded(retester, looked.subject, margin)
@@ -174,17 +174,22 @@ def _bounded(tester: Tester, subject: Subject, margin: float) -> bool:
     return all(lies_below(one.high, margin) for one in distances(tester, subject))
 
 
-def _reach(question: Question, effect: EffectInfo) -> float | None:
-    """Half the width of the run's interval in standard errors over queries; None where it has no interval."""
+def _reach(question: Question, effect: EffectInfo) -> Callable[[Looked], float] | None:
+    """How far the interval of a rerun reaches: as many standard errors over queries as that of the run.
+
+    None where the run has no interval. A bound is no multiple of an error: it stays as it is.
+    """
     if effect.low is None or effect.high is None:
         return None
-    error = _error(look(question))
-    return (effect.high - effect.low) / 2 / error if error > 0 else None
+    half, error = (effect.high - effect.low) / 2, _error(look(question))
+    if effect.bounded:
+        return lambda _: half
+    return (lambda looked: half / error * _error(looked)) if error > 0 else None
 
 
 def _error(looked: Looked) -> float:
     """HC2 standard error over queries."""
-    return float(np.sqrt(np.square(influence(looked.contrast, looked.subject.lists, looked.design)).sum()))
+    return float(np.sqrt(np.square(influence(looked.contrast, looked.lists, looked.design)).sum()))
 
 
 def _kept(rerun: Rerun, context: Context, stages: Stages) -> Rerun:

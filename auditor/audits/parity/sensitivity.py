@@ -24,6 +24,7 @@ from auditor.audits.parity.sensitivity_labels import (
     tipping_point,
 )
 from auditor.audits.parity.sensitivity_question import (
+    INSIDE_CLASSES,
     Answer,
     Looked,
     Question,
@@ -80,7 +81,9 @@ class MissingBounds:
     low_answer, high_answer : Answer
         What the test says there.
     n_items, n_slots : int
-        Missing labels within K, and slots that show them.
+        Items of missing label within K, and slots that show them.
+    n_catalog : int
+        Further such items of the catalog that decide the target, in mode C1.
     method : str
         In a sentence.
     """
@@ -92,6 +95,7 @@ class MissingBounds:
     high_answer: Answer
     n_items: int
     n_slots: int
+    n_catalog: int
     method: str
 
 
@@ -131,7 +135,7 @@ class LeftOut:
 def missing_bounds(
     question: Question, rerun: Rerun, *, bounds: tuple[float, float] = ITA_BOUNDS
 ) -> MissingBounds | None:
-    """Worst cases for missing labels; None if none is missing within K.
+    """Worst cases for missing labels; None if none is missing within K, nor in the catalog where it decides the target.
 
     The effect is a sum over items, so the worst label of each missing item is found on its own: the one with the largest,
     or smallest, contribution. An item keeps one label in all lists. That is exact for shares and degrees. Mid-ranks are
@@ -151,14 +155,17 @@ def missing_bounds(
     question = _with_known_groups(question)
     results, labels = question.results, question.labels
     missing = labels.level == MISSING
-    if not missing[results.item].any():
+    bearing = _bears(question, missing)
+    if not bearing.any():
         return None
     # Lists of all queries, as they are once every label is known: any label will do for finding them.
     every = look(question, _filled(question, np.zeros(results.n_items, dtype=np.intp), bounds))
     lists = every.subject.lists
     within = slot_weights(results, lists.k, rank_aware=False) > 0
     slots = missing[results.item] & within & np.isin(results.query, lists.queries)
-    if not slots.any():
+    within_k = np.isin(np.arange(results.n_items), results.item[slots])
+    n_catalog = int((bearing & ~within_k).sum()) if question.moving_target else 0
+    if not slots.any() and not n_catalog:
         return None
     if question.effect == "mid-rank difference" and not question.against_target:
         every = Looked(every.subject, every.design, _with_scores(every, look(question)), every.offset)
@@ -179,8 +186,9 @@ def missing_bounds(
         exact=exact,
         low_answer=answered(rerun, least),
         high_answer=answered(rerun, largest),
-        n_items=int(np.unique(results.item[slots]).size),
+        n_items=int(within_k.sum()),
         n_slots=int(slots.sum()),
+        n_catalog=n_catalog,
         method="Every missing item takes the label that makes the effect smallest, then largest"
         + ("" if exact else _FOUND)
         + ".",
@@ -212,7 +220,7 @@ def leave_one_query_out(
     n = len(y)
     exact = looked.contrast.movers is None and not question.moving_target
     if question.against_target:
-        effects = (y.sum() - y) / max(n - 1, 1) - looked.offset
+        effects = (y.sum() - y) / max(n - 1, 1)
     else:
         # The least-squares effect without query i differs by weight_i error_i / (1 - leverage_i) [2].
         effects = looked.value - influence(looked.contrast, lists, looked.design) * looked.design.scale
@@ -303,13 +311,24 @@ def _with_known_groups(question: Question) -> Question:
     return replace(question, results=without_queries(question.results, groupless)) if groupless.any() else question
 
 
+def _bears(question: Question, missing: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Items of missing label that may bear on the effect, shape (n_items,): those shown, and in mode C1 the catalog's."""
+    shown = np.zeros(question.results.n_items, dtype=np.bool_)
+    shown[question.results.item] = True
+    if question.moving_target:
+        # A stratum of which nothing is shown is in no list's target.
+        strata = np.unique(question.results.item_stratum[shown])
+        shown |= question.results.in_catalog & np.isin(question.results.item_stratum, strata)
+    return missing & shown
+
+
 def _filled(question: Question, pick: NDArray[np.intp], bounds: tuple[float, float]) -> Results:
-    """Results in which every missing label is the one picked: a level, or in degrees one of the bounds."""
+    """Results in which every missing label is the one picked: a level (in degrees one inside it), or one of the bounds."""
     labels = question.labels
     missing = labels.level == MISSING
     if labels.value is not None:
-        ends = np.array(bounds)
-        value = np.where(missing, ends[np.minimum(pick, 1)], labels.value)
+        ends = np.array(bounds) if question.effect == "mean difference" else INSIDE_CLASSES
+        value = np.where(missing, ends[pick], labels.value)
         return relabelled(question.results, question.attribute, labels.level, value)
     level = np.where(missing, pick, labels.level).astype(np.int16)
     return relabelled(question.results, question.attribute, level)
@@ -325,7 +344,10 @@ def _with_scores(every: Looked, known: Looked) -> Contrast:
 def _missing_rows(found: MissingBounds | None) -> list[Row]:
     if found is None:
         return []
-    about = f"Items without a label: {found.n_items:,}, in {found.n_slots:,} slots. {found.method}"
+    about = f"Items without a label: {found.n_items:,}, in {found.n_slots:,} slots"
+    if found.n_catalog:
+        about += f", and {found.n_catalog:,} more of the catalog, which decide the target"
+    about += f". {found.method}"
     return [
         Row("missing labels", name, effect, _number(answer.p_value), answer.state, about)
         for name, effect, answer in (

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from auditor.audits.parity.data import MISSING, Results
 from auditor.audits.parity.sensitivity_question import (
+    INSIDE_CLASSES,
     Answer,
     Question,
     Rerun,
@@ -204,8 +205,9 @@ def tipping_point(
     """The smallest number of changed labels that was found to turn the verdict (a fragility index [3] of labels).
 
     Labels are changed greedily: the item first whose change to another level moves the effect furthest; in degrees to the
-    least or largest value that occurs. A detected disparity is moved towards no effect; otherwise both directions are tried
-    and the smaller number counts. The number is found by doubling and halving, so that with it the verdict differs and with
+    least or largest value that occurs, or, where shares of their classes are compared, to one inside the new class. A detected
+    disparity is moved towards no effect; otherwise both directions are tried and the smaller number counts. The number is
+    found by doubling and halving, so that with it the verdict differs and with
     one less it does not. It is an upper bound of the true smallest number, exact if it is 1.
 
     Parameters
@@ -241,6 +243,7 @@ def _tipped(
     labels, looked = question.labels, look(question)
     known = labels.level != MISSING
     shown = contributions(question, looked, question.results, known)
+    new_value: NDArray[np.float64] | None
     if labels.value is not None and looked.contrast.scores is None:
         low, high = np.nanmin(labels.value), np.nanmax(labels.value)
         target = np.where(direction * shown[:, 0] > 0, high, low)
@@ -253,7 +256,8 @@ def _tipped(
         common = np.bincount(labels.level[known], minlength=len(labels.scale.levels))
         new_level = np.argmax(moves + _TINY * common / max(common.sum(), 1), axis=1).astype(np.int16)
         gains = np.take_along_axis(moves, new_level[:, None].astype(np.intp), axis=1)[:, 0]
-        new_value = None
+        # Classes follow degrees, so that another class takes a degree inside it.
+        new_value = None if labels.value is None else INSIDE_CLASSES[new_level]
     gains = np.where(known, gains, 0.0)
     order = np.argsort(-gains, kind="stable")
     order = order[gains[order] > _TINY]

@@ -13,12 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.audits.parity.contrasts import Contrast, Design, numbers, order_of, rank_deviations
-from auditor.audits.parity.data import ITA_CUTOFFS, MISSING, Attribute, Results, slot_weights
+from auditor.audits.parity.data import ITA_CUTOFFS, MISSING, Attribute, Lists, Results, slot_weights
 from auditor.audits.parity.subject import Subject
 from auditor.errors import InputError
 
 #: Verdict of a rerun in which nothing is left to test.
 NOT_TESTABLE = "not testable"
+_HALVES = np.diff(ITA_CUTOFFS) / 2
+#: A degree inside every class of an ITA scale: its middle; the outer ones go as far as half the class beside them.
+INSIDE_CLASSES = np.array([ITA_CUTOFFS[0] - _HALVES[0], *(ITA_CUTOFFS[:-1] + _HALVES), ITA_CUTOFFS[-1] + _HALVES[-1]])
 
 
 class Answer(NamedTuple):
@@ -98,24 +101,30 @@ class Looked:
     subject : Subject
     design : Design
     contrast : Contrast
-    offset : float
-        Subtracted from the weighted sum (the target in degrees).
+    offset : ndarray of float64, shape (n,), or float
+        Subtracted from the queries' numbers (their targets in degrees).
     """
 
     subject: Subject
     design: Design
     contrast: Contrast
-    offset: float
+    offset: NDArray[np.float64] | float
+
+    @property
+    def lists(self) -> Lists:
+        """The subject's lists; where there is a target in degrees, their degrees less their own targets."""
+        found = self.subject.lists
+        return found if found.values is None else replace(found, values=found.values - self.offset)
 
     @property
     def numbers(self) -> NDArray[np.float64]:
         """What each query's number is, shape (n,)."""
-        return numbers(self.contrast, self.subject.lists)
+        return numbers(self.contrast, self.lists)
 
     @property
     def value(self) -> float:
         """The effect."""
-        return float(self.contrast.weights @ self.numbers) - self.offset
+        return float(self.contrast.weights @ self.numbers)
 
 
 def look(question: Question, results: Results | None = None) -> Looked:
@@ -276,9 +285,9 @@ def _target_scores(question: Question, subject: Subject) -> NDArray[np.float64] 
     return rank_deviations(subject.lists.shares, target, subject.ranked_among)
 
 
-def _offset(question: Question, subject: Subject) -> float:
+def _offset(question: Question, subject: Subject) -> NDArray[np.float64] | float:
     if question.effect != "mean difference":
         return 0.0
-    if subject.target_mean is None:
+    if subject.target_degrees is None:
         raise InputError("there is no target in degrees")
-    return subject.target_mean
+    return subject.target_degrees

@@ -33,7 +33,7 @@ class Subject:
     target : ndarray of float64, shape (n, n_levels), or None
         Expected shares of each query's list, in modes C1 and C2.
     target_mean : float or None
-        Expected mean in degrees, in modes C1 and C2.
+        Expected mean in degrees over all lists, in modes C1 and C2; that of each list is in `target_degrees`.
     ranked_among : ndarray of float64, shape (n_levels,), or None
         Shares among which the results of all queries are ranked, in mode C1: labels are permuted over one catalog, whatever
         the queries. None in mode C2, where each query's results are ranked among its own target.
@@ -50,6 +50,13 @@ class Subject:
     target_mean: float | None = None
     ranked_among: NDArray[np.float64] | None = None
     expected: Expected | None = None
+
+    @property
+    def target_degrees(self) -> NDArray[np.float64] | None:
+        """Expected mean in degrees of each query's list, shape (n,); None without a target in degrees."""
+        if self.expected is not None:
+            return self.expected.means
+        return None if self.target_mean is None else np.full(len(self.lists.queries), self.target_mean)
 
 
 def resolve(spec: ParitySpec, results: Results) -> tuple[Mode, str]:
@@ -212,8 +219,6 @@ def _with_target(made: Subject, results: Results, mode: Mode) -> Subject:
     mean = expected = None
     if attribute.value is not None:
         value, stratum = attribute.value[known], results.item_stratum[known]
-        sums = np.bincount(stratum, weights=value, minlength=n_strata)
-        means = sums / np.maximum(table.sum(axis=1), 1)
-        mean = float((exposure @ means).mean())
         expected = Expected(Degrees(stratum, value, 1 / table.sum(axis=1)[stratum]), exposure)
+        mean = float(expected.means.mean())
     return replace(made, target=target, target_mean=mean, ranked_among=target.mean(axis=0), expected=expected)

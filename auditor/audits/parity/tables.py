@@ -15,6 +15,7 @@ _NUMBERS = {
     *("statistic", "p_value", "p_low", "p_high", "adjusted_p", "value", "low", "high", "observed", "expected"),
     *("deviation", "share", "weight", "x", "power", "detectable", "effect"),
     *("ndkl", "awrf", "lowest", "highest"),
+    *("hue", "hue_low", "hue_high"),
 }
 
 
@@ -29,6 +30,12 @@ _LEVEL = _column("level", "Level", "Level of the attribute; empty where degrees 
 _LOW = _column("low", "Low", "Lower bound of the interval; empty where there is none.")
 _HIGH = _column("high", "High", "Upper bound of the interval.")
 _QUERY = _column("query_id", "Query", "Id in the file.")
+_HUE = _column(
+    "hue",
+    "Hue",
+    "Hue angle of the colour that the degrees were read from: 0 is red, 90 yellow; empty for greys and without a colour.",
+    "degrees",
+)
 _SHARE = "share"
 _METHOD = _column("method", "Method", "How it was computed.", detail=True)
 
@@ -45,11 +52,29 @@ COLUMNS: Mapping[str, tuple[str, tuple[Column, ...]]] = {
             ),
             _column("statistic_name", "Statistic", "Name of the statistic."),
             _column("statistic", "Value", "Observed value of the statistic.", detail=True),
-            _column("p_value", "p", "(1 + relabellings that reach the observed value) / (B + 1)."),
-            _column("p_low", "p, low", "Lower bound of the Clopper-Pearson 99% interval of p."),
-            _column("p_high", "p, high", "Upper bound of the Clopper-Pearson 99% interval of p."),
-            _column("adjusted_p", "Adjusted p", "By max-T over the family of hypotheses."),
-            _column("n_permutations", "Relabellings", "B, or fewer where the test stopped early.", detail=True),
+            _column(
+                "p_value",
+                "p",
+                "(1 + relabellings that reach the observed value) / (B + 1); exact where all arrangements were taken or the "
+                "distribution is known.",
+            ),
+            _column(
+                "p_low", "p, low", "Lower bound of the Clopper-Pearson 99% interval of p; p itself where it is exact."
+            ),
+            _column(
+                "p_high", "p, high", "Upper bound of the Clopper-Pearson 99% interval of p; p itself where it is exact."
+            ),
+            _column(
+                "adjusted_p",
+                "Adjusted p",
+                "Over the secondary hypotheses: in mode B by max-T, in the other modes after Holm.",
+            ),
+            _column(
+                "n_permutations",
+                "Relabellings",
+                "B, or fewer where the test stopped early or there are fewer; 0 where none was needed.",
+                detail=True,
+            ),
             _METHOD,
         ),
     ),
@@ -93,13 +118,21 @@ COLUMNS: Mapping[str, tuple[str, tuple[Column, ...]]] = {
     ),
     "null": (
         "Null distribution",
-        (_column("value", "Statistic", "Value of the statistic under a random relabelling; the first 9,999."),),
+        (
+            _column(
+                "value",
+                "Statistic",
+                "Value of the statistic under the null hypothesis, one a relabelling; the first 9,999.",
+            ),
+        ),
     ),
     "rank_profile": (
         "Profile over ranks",
         (
             _GROUP,
-            _column("rank", "Rank", "Place in the list, from 1."),
+            _column(
+                "rank", "Rank", "Place in the list, from 1 to 100; what stands further down is left out of this table."
+            ),
             _LEVEL,
             _column("share", "Share", "Share of the level at this rank; empty for degrees.", _SHARE),
             _column("value", "Mean", "Mean degrees at this rank.", "degrees"),
@@ -113,14 +146,26 @@ COLUMNS: Mapping[str, tuple[str, tuple[Column, ...]]] = {
         (
             _GROUP,
             _column("value", "ITA", "Individual typology angle of a result.", "degrees"),
+            _HUE,
             _column("weight", "Weight", "Weight of the result."),
+        ),
+    ),
+    "hue": (
+        "Hue beside tone by query group",
+        (
+            _GROUP,
+            _column("n", "Results", "Results whose colour has a hue: known, and not grey."),
+            _column("value", "Mean ITA", "Mean individual typology angle of these results.", "degrees"),
+            _column("hue", "Mean hue", "Mean direction of the hue angle: 0 is red, 90 yellow. Not tested.", "degrees"),
+            _column("hue_low", "Hue, low", "A tenth of the results lies below, that is nearer to red.", "degrees"),
+            _column("hue_high", "Hue, high", "A tenth of the results lies above, that is nearer to yellow.", "degrees"),
         ),
     ),
     "power": (
         "Power",
         (
             _column("varied", "Varied", "What the curve varies."),
-            _column("x_name", "Name", "Its short name: n_queries or beta.", detail=True),
+            _column("x_name", "Name", "Its short name, for example n_queries or beta.", detail=True),
             _column("x", "Value", "Value of what is varied."),
             _column(
                 "detectable", "Detectable bias", "Least bias that the two-sided test sees with the power asked for."
@@ -181,13 +226,16 @@ COLUMNS: Mapping[str, tuple[str, tuple[Column, ...]]] = {
             _column("item_id", "Item", "Id in the file."),
             _column("level", "Level", "Level of the attribute; empty where it is missing."),
             _column("value", "ITA", "Individual typology angle, on that scale.", "degrees"),
+            _HUE,
             _column("image", "Image", "Where the image lies, if there is one.", detail=True),
         ),
     ),
 }
 
 
-def query_columns(levels: Sequence[str], what: str, unit: str, *, has_target: bool) -> tuple[Column, ...]:
+def query_columns(
+    levels: Sequence[str], what: str, unit: str, *, has_target: bool, has_hue: bool = False
+) -> tuple[Column, ...]:
     """Columns of the table of queries; the shares are titled by the levels' names.
 
     Parameters
@@ -196,7 +244,10 @@ def query_columns(levels: Sequence[str], what: str, unit: str, *, has_target: bo
         What a query's value is, in words.
     unit : str
         Unit of the value and of its deviation.
+    has_target, has_hue : bool
+        Whether there are target shares, and colours that degrees were read from.
     """
+    hue = (_column("hue", "Hue", "Mean hue of the list's colours: 0 is red, 90 yellow. Not tested.", "degrees"),)
     targets = [
         _column(f"target_{number}", f"{level}, target", f"Expected share of {level}.")
         for number, level in enumerate(levels, 1)
@@ -211,6 +262,7 @@ def query_columns(levels: Sequence[str], what: str, unit: str, *, has_target: bo
         _column("value", "Value", f"Weighted mean of the list: {what}.", unit),
         _column("deviation", "Deviation", "From the mean over all queries, or from the target.", unit),
         _column("place", "Place", "By absolute deviation; 1 is the furthest."),
+        *(hue if has_hue else ()),
         *(
             _column(f"level_{number}", level, f"Weighted share of {level} among the results whose attribute is known.")
             for number, level in enumerate(levels, 1)

@@ -10,6 +10,7 @@ parity, nor does it forbid it: a difference that is detectable, but certainly wi
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Literal
 
 from auditor.audits.parity.data import Scale
@@ -25,8 +26,8 @@ _UNITS = {
     "levels": "{} levels",
     "": "{}",
 }
-
-
+#: Largest difference that there can be, by unit.
+_MOST = {"share": 1.0, "mid-rank": 1.0}
 #: Most differences that a sentence names.
 _NAMED = 3
 
@@ -61,7 +62,8 @@ class Answer:
     sentence : str
         The answer with its numbers.
     minimum_detectable_effect : float or None
-        In the unit of the effect; None where no standard error can be estimated, or no p-value up to alpha can come out.
+        In the unit of the effect; None where no standard error can be estimated, no p-value up to alpha can come out, or it
+        would lie beyond every difference that there can be.
     """
 
     state: State
@@ -138,9 +140,10 @@ def verdict(
             f"; no difference could have been detected, as this test cannot give less than {p_words(least_p, alpha)}"
         )
         return Answer(state, detectable, words + ".", None)
-    reach = _reach(effect) if effect.simultaneous else None
-    smallest = minimum_detectable_effect(effect.se, alpha=alpha, power=power, reach=reach)
-    if smallest is None:
+    smallest = _smallest(effect, alpha, power)
+    if smallest is None and effect.se is not None:
+        words += "; not even the largest difference that there can be would be detected with this power"
+    elif smallest is None:
         words += "; how small a difference could have been detected cannot be estimated from so few queries"
     else:
         several = len(asked) > 1 or (shape is not None and shape.declared)
@@ -148,8 +151,9 @@ def verdict(
         words += (
             f"; the smallest difference detectable with {power:.0%} power{alone} is {amount(smallest, effect.unit)}"
         )
-        if effect.b == "target" or effect.two_way:
+        if effect.b == "target" or effect.two_way or effect.bounded:
             words += ", by its interval and not by the test"
+            words += ", which is a bound where few queries differ" if effect.bounded else ""
             words += ", as items repeat and the interval is about other items too" if effect.two_way else ""
     return Answer(state, detectable, words + ".", smallest)
 
@@ -194,11 +198,28 @@ def minimum_detectable_effect(
     return (max(float(ndtri(1 - alpha / 2)), reach or 0.0) + float(ndtri(power))) * se
 
 
-def _reach(effect: Effect) -> float | None:
-    """Half the width of an interval, in standard errors; the longer half, should the other one be cut."""
-    if effect.low is None or effect.high is None or not effect.se:
+def _smallest(effect: Effect, alpha: float, power: float) -> float | None:
+    """The minimum detectable effect; None where there is none, or where it lies beyond every difference that there can be."""
+    if effect.se is None:
         return None
-    return max(effect.high - effect.value, effect.value - effect.low) / effect.se
+    has_interval = effect.low is not None and effect.high is not None
+    half = _half(effect) if has_interval and (effect.bounded or effect.simultaneous) else 0.0
+    if half is None:
+        return None
+    if effect.bounded:  # such an interval is no multiple of the standard error
+        smallest: float | None = half + NormalDist().inv_cdf(power) * effect.se
+    else:
+        smallest = minimum_detectable_effect(effect.se, alpha=alpha, power=power, reach=half / effect.se)
+    return smallest if smallest is not None and smallest < _MOST.get(effect.unit, math.inf) else None
+
+
+def _half(effect: Effect) -> float | None:
+    """Half an interval, in the unit of the effect: the longer half that is not cut off at the largest difference there can be."""
+    if effect.low is None or effect.high is None:
+        return None
+    most = _MOST.get(effect.unit, math.inf)
+    ends = ((effect.high, effect.high - effect.value), (effect.low, effect.value - effect.low))
+    return max((half for end, half in ends if abs(end) < most), default=None)
 
 
 def what_differs(effect: Effect, scale: Scale, attribute: str, confidence: float) -> str:

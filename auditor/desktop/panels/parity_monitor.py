@@ -13,7 +13,8 @@ from auditor.desktop.widgets.pane import ScrollPane
 
 _ABOUT = (
     "The same audit on fresh queries, again and again: evidence adds up over the runs of this case and may be looked at "
-    "daily. A query that was audited before counts once."
+    "daily. A query that was audited before counts once. Each question has evidence of its own: attribute, scale, groups, K, "
+    "weights, strata and target. That of this run comes first."
 )
 
 
@@ -24,6 +25,7 @@ class ParityMonitor(ScrollPane):
         inner = QWidget()
         super().__init__(inner, parent)
         self._session = session
+        self._run = ""
         self._is_stale = True
         self.sentence = plain_label()
         self._pictures = PictureColumn(session, "parity_monitor_export")
@@ -35,8 +37,9 @@ class ParityMonitor(ScrollPane):
         layout.addLayout(self._pictures)
         layout.addStretch(1)
 
-    def show_case(self) -> None:
-        """Another run has ended, or another case is open: compute anew when somebody looks."""
+    def show_case(self, run: str) -> None:
+        """Another run is shown, or another case is open: compute anew when somebody looks."""
+        self._run = run
         self._is_stale = True
         self._refresh_if_seen()
 
@@ -50,11 +53,11 @@ class ParityMonitor(ScrollPane):
         if self._is_stale and self.isVisible() and case is not None:
             self._is_stale = False
             self.sentence.setText("Computing …")
-            asked = {"case": str(case.path), "theme": theme.current().name}
+            asked = {"case": str(case.path), "run": self._run, "theme": theme.current().name}
             self._session.asker.ask("parity_monitor", asked, lambda found: self._show(found, asked), self._fail)
 
     def _show(self, found: dict[str, Any], asked: dict[str, Any]) -> None:
-        self.sentence.setText(found["sentence"])
+        self.sentence.setText("\n\n".join(found["sentences"]))
         self._pictures.show_pictures(found["pictures"], asked)
 
     def _fail(self, sentence: str) -> None:
@@ -69,5 +72,5 @@ class ParityMonitor(ScrollPane):
         self._pictures.take_away()
 
     def refresh_theme(self) -> None:
-        """Draw the picture in the colours of the theme."""
-        self.show_case()
+        """Draw the pictures in the colours of the theme."""
+        self.show_case(self._run)

@@ -45,7 +45,7 @@ class _Asked:
 _ASKED = {
     "n_queries": _Asked("Queries", "How many queries are audited.", 4, 10_000_000, 200),
     "k": _Asked("K", "Results of each query that count.", 1, 100_000, 20),
-    "catalog_size": _Asked("Catalog size", "Items that a result is drawn from.", 4, 1_000_000_000, 10_000),
+    "catalog_size": _Asked("Catalog size", "Items, each of them a query.", 4, 1_000_000_000, 10_000),
     "share_of_group": _Asked("Share of the first query group", "Of two groups of queries.", 0.01, 0.99, 0.5, 2),
     "share_of_attribute": _Asked("Share of its tone among items", "In the catalog.", 0.01, 0.99, 0.3, 2),
     "icc": _Asked(
@@ -76,6 +76,7 @@ class ParityPower(QWidget):
         super().__init__(parent)
         self._session = session
         self.numbers: dict[str, QSpinBox | QDoubleSpinBox] = {}
+        self._words: dict[str, QLabel] = {}
         self.back = theme.icon_button("back", "Back to the results")
         self.back.clicked.connect(self.closed)
         side = QWidget()
@@ -136,7 +137,7 @@ class ParityPower(QWidget):
             self.numbers[name] = box
             label = QLabel(asked.title)
             label.setBuddy(box)
-            about = plain_label(asked.about, name="help")
+            about = self._words[name] = plain_label(asked.about, name="help")
             beside = QVBoxLayout()
             beside.setSpacing(2)
             beside.setContentsMargins(0, 0, 0, 6)
@@ -157,9 +158,18 @@ class ParityPower(QWidget):
     def _changed(self, *_value: object) -> None:
         every = self.every.isChecked()
         # Then they follow from the catalog.
-        self.numbers["n_queries"].setEnabled(not every)
-        self.numbers["share_of_group"].setEnabled(not every)
+        self._enable("n_queries", not every, "It is the catalog's size: every item is a query.")
+        self._enable("share_of_group", not every, "It is the share of the tone among items: every item is a query.")
+        self._enable("catalog_size", every, "It decides nothing until “Every item is a query” is ticked.")
         self._delay.start()
+
+    def _enable(self, name: str, on: bool, why_not: str) -> None:
+        """Let a number be changed, or say why that would do nothing."""
+        about = _ASKED[name].about if on else why_not
+        self.numbers[name].setEnabled(on)
+        self.numbers[name].setToolTip(about)
+        self.numbers[name].setAccessibleDescription(about)
+        self._words[name].setText(about)
 
     def _asked(self) -> dict[str, Any]:
         return {

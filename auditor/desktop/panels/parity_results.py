@@ -115,10 +115,10 @@ class ParityResults(RunResults):
         self._set_tabs_shown(state.is_live or bool(self.live.sentence))
 
     def _facts(self, findings: Mapping[str, Any]) -> str:
-        return _facts(findings)
+        return facts(findings)
 
-    def _show_found(self, _run: RunDirectory) -> None:
-        self.monitor.show_case()
+    def _show_found(self, run: RunDirectory) -> None:
+        self.monitor.show_case(run.path.name)
 
     def _show_table(self, name: str, columns: list[Numbers | Texts]) -> None:
         for column in columns:
@@ -158,14 +158,13 @@ class ParityResults(RunResults):
         super().show_empty()
 
 
-def _facts(findings: Mapping[str, Any]) -> str:
+def facts(findings: Mapping[str, Any]) -> str:
     """What the verdict rests on, in a line or two."""
     test = findings["primary"]
     within = f"first {findings['k']:,} results" if findings["k"] else "all results"
-    monte_carlo = f"99% Monte Carlo interval {p_words(test['p_low'])} to {p_words(test['p_high'])}"
     parts = [
         f"Mode {findings['mode']}, {findings['n_queries']:,} queries, {within} of each",
-        f"{p_is(test['p_value'])} ({test['n_permutations']:,} relabellings, {monte_carlo})",
+        f"{p_is(test['p_value'])} ({_relabelled(test)})",
     ]
     least = findings["minimum_detectable_effect"]
     if least is not None:
@@ -175,3 +174,13 @@ def _facts(findings: Mapping[str, Any]) -> str:
     margin = findings["margin"]
     parts.append(f"margin {margin:g}" if margin is not None else "no margin declared")
     return f"{' · '.join(parts)} · seed {test['seed']}."
+
+
+def _relabelled(test: Mapping[str, Any]) -> str:
+    """How p came about: from a known distribution, from all relabellings, or from those that were drawn."""
+    if not test["n_permutations"]:
+        return "exact, from the distribution itself"
+    if test["p_low"] == test["p_high"]:
+        return f"exact, all {test['n_permutations']:,} relabellings"
+    bounds = f"99% Monte Carlo interval {p_words(test['p_low'])} to {p_words(test['p_high'])}"
+    return f"{test['n_permutations']:,} relabellings, {bounds}"

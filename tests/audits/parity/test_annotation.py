@@ -1,11 +1,15 @@
 """Annotations: the table that is saved, one tone from several raters, agreement, confusion."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from statistics import median_low
 
 import krippendorff
 import numpy as np
 import pytest
+from auditor.audits import InputFile, parity
+from auditor.audits.memory import MemoryContext
+from auditor.audits.parity import inputs
 from auditor.audits.parity.annotation import (
     UNSURE,
     Annotations,
@@ -17,6 +21,7 @@ from auditor.audits.parity.annotation import (
 from auditor.audits.parity.annotation_file import as_it_was, defused, write
 from auditor.audits.parity.data import MISSING, Scale
 from auditor.audits.parity.tones import LEVELS, TITLES, scale_of, swatch
+from auditor.errors import InputError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -48,7 +53,79 @@ def test_ids_and_names_come_back_as_they_were(text: str, first: str) -> None:
 
 def test_a_cell_that_is_a_formula_cannot_act_in_a_spreadsheet() -> None:
     text = write([{"item_id": "=HYPERLINK(1)", "rater": "@Ada", "value": "5", "source": "by eye"}])
-    assert text.splitlines() == ["item_id,rater,value,source", "'=HYPERLINK(1),'@Ada,5,by eye"]
+    assert text.splitlines() == ["item_id,rater,value,source,ita_degrees", "'=HYPERLINK(1),'@Ada,5,by eye,"]
+
+
+def _measured(tmp_path: Path, changed: dict[int, dict[str, object]]) -> dict[str, InputFile]:
+    """24 queries of five results; each item was measured at the desk, and Ada confirmed it."""
+    generator = np.random.default_rng(2)
+    results, said = ["query_id,item_id,rank,query_group"], []
+    for i in range(120):
+        results.append(f"q{i // 5},i{i},{i % 5 + 1},{'ab'[i // 5 % 2]}")
+        degrees = float(generator.normal(-20 if i // 5 % 2 else 30, 10))
+        row = {
+            "item_id": f"i{i}",
+            "rater": "Ada",
+            "value": "5",
+            "source": "measurement confirmed",
+            "ita_degrees": degrees,
+        }
+        said.append({**row, **changed.get(i, {})})
+    said += [{**row, "rater": "Ben", "ita_degrees": row["ita_degrees"] + 2} for row in said[:10]]
+    (tmp_path / "results.csv").write_text("\n".join(results))
+    (tmp_path / "said.csv").write_text(write(said))
+    return {
+        role: InputFile(tmp_path / name, name, "")
+        for role, name in (("results", "results.csv"), ("annotations", "said.csv"))
+    }
+
+
+def test_measurements_that_were_confirmed_make_a_run_in_degrees(tmp_path: Path) -> None:
+    # A tone that was seen beside a measurement does not confirm it: nothing is written of its degrees.
+    files = _measured(tmp_path, {20: {"source": "by eye"}, 21: {"value": "uncertain", "source": "by eye"}})
+    spec = parity.Spec(attribute="tone", scale="ita", permutations=99)
+    results = inputs.read(files, spec)
+    attribute = results.attributes["tone"]
+    assert attribute.scale.kind == "ita"
+    assert attribute.value is not None
+    assert np.flatnonzero(np.isnan(attribute.value)).tolist() == [20, 21]
+    written = {row.split(",")[0]: row.split(",") for row in (tmp_path / "said.csv").read_text().splitlines()[1:121]}
+    assert attribute.value[3] == pytest.approx(float(written["i3"][4]) + 1)  # the median of Ada's and Ben's
+    assert attribute.value[50] == pytest.approx(float(written["i50"][4]))
+    (caution,) = [caution for caution in results.cautions if caution.code == "degrees-measured"]
+    assert caution.count == 128
+    assert "Judgements with a tone only: 2" in caution.message
+    findings = parity.run(spec, files, MemoryContext(seed=1))
+    assert findings.primary_effect.unit == "degrees"
+    assert abs(findings.primary_effect.value) == pytest.approx(50, abs=6)
+    assert findings.state == "disparity detected"
+    assert findings.raters is not None
+    assert "median of those that raters confirmed" in findings.raters.rule
+    assert next(row.name for row in findings.sensitivity if row.kind == "rater") == "labels of Ada alone"
+    # The same file serves a run on tones.
+    on_tones = inputs.read(files, parity.Spec(attribute="tone", scale="ordinal"))
+    assert on_tones.attributes["tone"].value is None
+
+
+def test_degrees_that_nobody_confirmed_or_that_are_none_are_not_taken(tmp_path: Path) -> None:
+    files = _measured(tmp_path, {})
+    spec = parity.Spec(attribute="tone", scale="ita")
+    text = files["annotations"].path.read_text()
+    files["annotations"].path.write_text(text.replace("i7,Ada,5,measurement confirmed", "i7,Ada,5,proposed"))
+    results = inputs.read(files, spec)
+    (caution,) = [caution for caution in results.cautions if caution.code == "degrees-unconfirmed"]
+    assert caution.count == 1
+    files["annotations"].path.write_text(text.replace("measurement confirmed", "by eye"))
+    results = inputs.read(files, spec)
+    assert results.attributes["tone"].value is None
+    assert {"degrees-none", "degrees-unconfirmed"} <= {caution.code for caution in results.cautions}
+    lines = text.splitlines()
+    lines[5] = lines[5].rsplit(",", 1)[0] + ",95"
+    files["annotations"].path.write_text("\n".join(lines))
+    with pytest.raises(InputError, match="between -90 and 90") as refused:
+        inputs.read(files, spec)
+    assert "row 6" in str(refused.value)
+    assert "ita_degrees" in str(refused.value)
 
 
 def test_the_median_is_the_lower_one_of_two_and_uncertain_is_no_tone() -> None:
@@ -80,8 +157,10 @@ def test_the_expert_counts_where_there_is_one() -> None:
     found = consensus(annotations, "expert", expert="r0")
     assert (found.n_not_by_expert, found.n_uncertain) == (1, 1)
     assert tones(annotations, "expert", "r2") == [9, 6, 4, 7]
-    with pytest.raises(ValueError, match="none of the raters: r0, r1, r2"):
-        consensus(annotations, "expert", expert="Zoe")
+    with pytest.raises(
+        InputError, match=r"none of the raters \(found 'r22'\). Raters are: 'r0', 'r1', 'r2'. Did you mean 'r2'\?"
+    ):
+        consensus(annotations, "expert", expert="r22")
 
 
 @settings(max_examples=100, deadline=None)

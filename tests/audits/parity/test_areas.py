@@ -7,7 +7,8 @@ import pytest
 from auditor.audits.parity import permutation
 from auditor.audits.parity.areas import Degrees, area_between
 from auditor.audits.parity.data import degrees_grid, lists
-from auditor.audits.parity.effects import effects_groups, effects_target
+from auditor.audits.parity.effects import Effect, effects_groups, effects_target
+from auditor.audits.parity.output import score
 from auditor.audits.parity.spec import ParitySpec
 from auditor.audits.parity.subject import Subject, subject
 from numpy.typing import NDArray
@@ -133,6 +134,52 @@ def test_the_standard_error_knows_that_ranks_move_with_the_targets() -> None:
     )[0]
     assert effect.value == pytest.approx(effect_of(np.ones(n, np.bool_)))
     assert effect.se == pytest.approx(jackknife, rel=0.01)
+
+
+def test_the_standard_error_in_degrees_knows_what_is_expected_of_each_list() -> None:
+    """Against a jackknife of the whole effect; strata lie 60 degrees apart, which lists and their targets share."""
+    found, one = world("ita", levels=5)
+    assert one.value is not None
+    one = attribute("ita", np.clip(one.value / 10 + 60 * found.item_stratum - 60, -90, 90))
+    generator = np.random.default_rng(4)
+    rows = [generator.choice(np.flatnonzero(found.item_stratum == i % 3), 8, replace=False) for i in range(60)]
+    found = results(rows, one, item_stratum=found.item_stratum)
+    found = replace(found, in_catalog=np.ones(found.n_items, np.bool_))
+    spec = ParitySpec(mode="C1", scale="ita", k=10)
+    primary = subject(spec, found, "C1", one, 10)
+    assert primary.lists.values is not None
+    assert one.value is not None
+    known = one.level >= 0
+    of_strata = np.array([one.value[known & (found.item_stratum == s)].mean() for s in range(3)])
+    off = primary.lists.values - of_strata[np.arange(60) % 3]
+    without = (off.sum() - off) / 59
+    jackknife = np.sqrt(59 / 60 * np.square(without - without.mean()).sum())
+
+    def effect(two_way: bool) -> Effect:
+        return effects_target(
+            primary.lists,
+            one,
+            primary.target,
+            primary.target_mean,
+            confidence=0.95,
+            seed=1,
+            two_way=found if two_way else None,
+            primary_only=True,
+            expected=primary.expected,
+        )[0]
+
+    assert effect(False).value == pytest.approx(off.mean())
+    assert effect(False).se == pytest.approx(jackknife, rel=0.01)
+    # The same catalog and the same results, with each stratum's mean taken out beforehand: the same question.
+    level_ground = attribute("ita", one.value - of_strata[found.item_stratum])
+    flat = subject(spec, replace(found, attributes={"tone": level_ground}), "C1", level_ground, 10)
+    plain = effects_target(
+        flat.lists, level_ground, None, 0.0, confidence=0.95, seed=1, two_way=found, primary_only=True
+    )[0]
+    assert plain.two_way
+    assert (effect(True).se, effect(True).low) == pytest.approx((plain.se, plain.low))
+    score_ = score(primary, None)
+    assert score_.deviation == pytest.approx(off)
 
 
 def test_degrees_of_a_stratified_catalog_are_compared_exactly() -> None:

@@ -269,6 +269,29 @@ def test_annotations_of_several_raters_become_one_value_an_item(tmp_path: Path) 
         read(tmp_path, lists, annotations=said.replace("a,Cem,5", "c,Cem,3").replace("c,Cem,3", "b,Cem,eleven"))
 
 
+_SAID = "item_id,rater,monk\na,Ann,4\na,Ben,6\nb,Ann,3\nc,Ben,9\n"
+_GROUPED = "query_id,item_id,rank,query_group\nq1,a,1,x\nq1,b,2,x\nq2,c,1,y\n"
+
+
+def test_an_expert_who_is_no_rater_is_named_with_the_one_that_was_meant(tmp_path: Path) -> None:
+    asked = {"attribute": "monk", "consensus": "expert"}
+    with pytest.raises(InputError, match=r"Raters are: 'Ann', 'Ben'. Did you mean 'Ben'") as refused:
+        read(tmp_path, _GROUPED, annotations=_SAID, expert="Benn", **asked)
+    assert str(refused.value).startswith("annotations.csv, column 'rater': “Expert”: this is none of the raters")
+    found = read(tmp_path, _GROUPED, annotations=_SAID, expert="Ben", **asked)
+    assert found.attributes["monk"].level.tolist() == [5, 2, 8]
+
+
+def test_what_raters_said_may_stand_under_the_name_of_the_attribute(tmp_path: Path) -> None:
+    found = read(tmp_path, _GROUPED, annotations=_SAID, attribute="monk")
+    assert found.attributes["monk"].level.tolist() == [3, 2, 8]
+    # A name that the file does not have is the attribute's; labels then stand under a usual one.
+    usual = read(tmp_path, _GROUPED, annotations=_SAID.replace("monk", "label"), attribute="monk")
+    assert usual.attributes["monk"].level.tolist() == [3, 2, 8]
+    with pytest.raises(InputError, match=r"annotations.csv, column 'mnok': .*“Attribute”.* Did you mean 'monk'"):
+        read(tmp_path, _GROUPED, annotations=_SAID, attribute="mnok")
+
+
 def test_results_before_anybody_has_annotated_them(tmp_path: Path) -> None:
     (tmp_path / "looks").mkdir()
     (tmp_path / "looks" / "one.png").touch()
@@ -286,6 +309,15 @@ def test_images_are_found_by_id_in_the_folder_that_was_named(tmp_path: Path) -> 
     found = read(tmp_path, image_folder=str(folder))
     assert found.images == {1: str(folder / "b.png")}
     assert codes(read(tmp_path, image_folder=str(folder / "gone")))["images-missing"] == 3
+
+
+def test_without_a_folder_or_a_column_of_images_none_is_looked_for(tmp_path: Path) -> None:
+    for place in ("one", "two"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "a.png").touch()
+    found = read(tmp_path)
+    assert (found.images, found.image_folder) == ({}, "")
+    assert "images-missing" not in codes(found)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from auditor.audits.parity.cells import cell_rows
 from auditor.audits.parity.data import MISSING, Results
 from auditor.audits.parity.findings import Mode
-from auditor.audits.parity.output import missing_by_group
+from auditor.audits.parity.output import missing_by_group, score
 from auditor.audits.parity.spec import ParitySpec
 from auditor.audits.parity.subject import Subject, subject
 from scipy import stats
@@ -93,3 +93,18 @@ def test_results_without_a_label_count_by_group_of_every_query() -> None:
     world = results(np.arange(80).reshape(40, 2), one, group=np.arange(40) % 2)
     primary = subject(ParitySpec(mode="B", scale="nominal"), world, "B", one, None)
     assert missing_by_group(world, primary, "B") == {"group 0": (0, 40), "group 1": (10, 40)}
+
+
+def test_degrees_against_shares_of_their_classes_deviate_in_classes() -> None:
+    """The target says nothing of degrees: against the mean of all queries, deviations would add up to nothing."""
+    draw = np.random.default_rng(3)
+    one = attribute("ita", draw.uniform(20, 70, 200))
+    world = results(np.arange(200).reshape(40, 5), one)
+    target = np.tile([0.3, 0.2, 0.2, 0.1, 0.1, 0.1], (40, 1))
+    world = replace(world, shares=target)
+    made = subject(ParitySpec(mode="C2", scale="ita"), world, "C2", one, None)
+    found = score(made, None)
+    assert (found.what, found.unit) == ("mean level, from 1", "levels")
+    levels = 1 + np.searchsorted((-30, 10, 28, 41, 55), one.value).reshape(40, 5).mean(axis=1)
+    assert found.deviation == pytest.approx(levels - (0.3 + 0.4 + 0.6 + 0.4 + 0.5 + 0.6))
+    assert found.deviation.mean() > 1

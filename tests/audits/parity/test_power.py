@@ -16,6 +16,7 @@ from auditor.audits.parity.power import (
     detectable_bias,
     power_analysis,
     power_at,
+    power_at_hand,
     power_under_bias,
     queries_needed,
     refined_bias,
@@ -195,6 +196,25 @@ def test_notes_say_where_the_formula_is_rough() -> None:
     assert any("power there is 0.72" in note for note in rough.notes)
     best = power_analysis(Design(400, 20, 0.5, 0.5), curves=())
     assert any("best case" in note for note in best.notes)
+
+
+def test_the_data_at_hand_are_simulated_two_sided_where_that_is_quick() -> None:
+    found = power_at_hand(Design(40, 10, 0.5, 0.3, icc=0.1), seed=4)
+    assert found.simulated is not None
+    assert found.simulated_bias is not None
+    biases = [row.x for row in found.rows if (row.x_name, row.kind) == ("beta", "simulation")]
+    assert found.detectable_bias_two_sided in biases
+    # The test that is meant stands first, with the power that was simulated there.
+    assert f"{found.detectable_bias_two_sided:.1%} of slots" in found.sentence
+    assert "by a two-sided test (simulated: " in found.sentence
+    assert f"a one-sided test needs {found.detectable_bias:.1%}." in found.sentence
+    points = {row.x_name: row for row in found.rows if row.kind == "simulation" and row.x_name != "beta"}
+    assert {row.detectable for row in points.values()} == {found.simulated_bias}
+    assert points["icc"].x == 0.1
+    for large in (Design(100_000, 10), Design(40, 10, alpha=0.0001)):
+        left = power_at_hand(large)
+        assert left.simulated is None
+        assert any(note.startswith("Nothing was simulated") for note in left.notes)
 
 
 def test_the_design_of_data_at_hand() -> None:

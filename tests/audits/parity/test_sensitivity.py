@@ -334,6 +334,34 @@ def test_other_scales_tip_as_well(kind: str, effect: str) -> None:
     assert abs(found.answer.effect) < value
 
 
+def test_degrees_against_shares_of_their_classes_tip_by_classes() -> None:
+    """A changed label takes a degree inside its new class; with degrees left as they were no label was ever changed."""
+    draw = np.random.default_rng(8)
+    value = draw.uniform(-40, 70, 60)
+    results = results_of(np.arange(60).reshape(12, 5).tolist(), [0] * 12, [0] * 60, kind="ita", value=value.tolist())
+    results = relabelled(results, "tone", np.zeros(60, np.int16), value)
+    target = np.array([0.4, 0.2, 0.1, 0.1, 0.1, 0.1])
+
+    def against(changed: Results) -> Subject:
+        return subject_of(changed, target=target)
+
+    question = s.Question(results, "tone", against, "mid-rank difference", "results", "target")
+    value_now = look(question).value
+    found = s.tipping_point(question, rerun_of(question, abs(value_now) * 0.9), "disparity detected")
+    assert found.n_flips is not None
+    assert found.answer is not None
+    assert 0 < abs(found.answer.effect) < 0.9 * abs(value_now)
+    assert all(before != after for before, after in found.from_to)
+    # An unknown label may be of any class, the least and the largest among them.
+    results.attributes["tone"].level[0], value[0] = MISSING, np.nan
+    unknown = replace(question, results=relabelled(results, "tone", results.attributes["tone"].level, value))
+    bounds = s.missing_bounds(unknown, rerun_of(unknown))
+    assert bounds is not None
+    each = [look(unknown, relabelled(results, "tone", labels.level, np.where(np.isnan(value), at, value))).value
+            for labels in (results.attributes["tone"],) for at in (-80, -10, 20, 35, 50, 80)]  # fmt: skip
+    assert (bounds.low, bounds.high) == pytest.approx((min(each), max(each)))
+
+
 # Leave one query out --------------------------------------------------------------------------------------------------
 
 

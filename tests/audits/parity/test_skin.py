@@ -4,9 +4,11 @@ import json
 
 import numpy as np
 import pytest
+from auditor import tasks_annotation
 from auditor.audits.parity import colour, skin
 from auditor.audits.parity.skin import Correction, Measurement, corrected, measure, proposed_mask, skin_coloured
 from auditor.audits.parity.swatches import MONK_SWATCHES
+from PIL import Image
 from pydantic import ValidationError
 
 TONES = range(1, 11)
@@ -207,3 +209,15 @@ def test_few_pixels_are_not_measured():
     assert not measure(flat("#825c43"), mask).found
     mask[0, skin.MIN_PIXELS - 1] = True
     assert measure(flat("#825c43"), mask).found
+
+
+def test_the_desk_is_told_what_makes_a_measurement_doubtful(tmp_path):
+    """A bluish patch that a person marks as skin, in a file that does not say what its colours mean."""
+    image = tmp_path / "patch.png"
+    Image.new("RGB", (64, 64), "#8090b0").save(image)
+    everywhere = Correction.rectangle("add", 0, 0, 1, 1).model_dump()
+    asked = {"image": str(image), "scale": "fitzpatrick", "corrections": [everywhere], "folder": str(tmp_path)}
+    found = tasks_annotation.annotation_measure({**asked, "overlay": "mask.png"}, lambda *_: None)
+    assert "taken for sRGB" in found["sentence"]
+    assert "1 colour has b* of 0 or below" in found["sentence"]
+    assert "by the class of the angle" in found["sentence"]

@@ -262,6 +262,18 @@ def test_p_values_are_never_printed_as_zero_nor_rounded_onto_alpha(p: float, wor
     assert p_words(p, 0.05) == words
 
 
+def test_an_interval_that_is_cut_says_nothing_of_what_could_be_detected() -> None:
+    """From -100 to 100 points: half of it, and more, was once told to be the smallest detectable difference."""
+    names = Scale("nominal", ("man", "woman"))
+    cut = effect(0.1, -1.0, 1.0, unit="share", se=0.02, level="woman", simultaneous=True)
+    answer = verdict(cut, 0.4, alpha=0.05, margin=0.3, scale=names, attribute="gender")
+    assert answer.minimum_detectable_effect is None
+    assert "not even the largest difference that there can be would be detected with this power" in answer.sentence
+    half_cut = effect(0.9, 0.8, 1.0, unit="share", se=0.04, level="woman", simultaneous=True)
+    answer = verdict(half_cut, 0.01, alpha=0.05, margin=0.3, scale=names, attribute="gender")
+    assert answer.minimum_detectable_effect == pytest.approx(0.04 * (2.5 + 0.841621))
+
+
 def test_minimum_detectable_effect_follows_alpha_and_power() -> None:
     assert minimum_detectable_effect(1.0, alpha=0.05, power=0.8) == pytest.approx(2.801585)
     assert minimum_detectable_effect(None, alpha=0.05) is None
