@@ -113,8 +113,8 @@ def compare(
                 each.directory.path.name,
                 each.findings,
                 each.ratings,
-                input_sha256=each.directory.spec().inputs["conversations"].sha256,
-                mapping=each.directory.spec().spec.get("mapping") or {},
+                input_sha256=_reads(each)[0],
+                mapping=_reads(each)[1],
             )
             for each in rated
         ]
@@ -201,8 +201,9 @@ def _people(
 
 
 def _reads(rated: _Rated) -> tuple[str, Mapping[str, str]]:
-    asked = rated.directory.spec()
-    return asked.inputs["conversations"].sha256, asked.spec.get("mapping") or {}
+    from auditor.audits.rating import read_by
+
+    return read_by(rated.directory.input_file("conversations"), rated.directory.spec().spec)
 
 
 def _messages(cautions: "Iterable[Caution]") -> list[str]:

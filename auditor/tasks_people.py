@@ -33,12 +33,16 @@ def units(asked: Question, _progress: Progress) -> Any:
 def explain(asked: Question, _progress: Progress) -> Any:
     """The judge's sentence about one rating of a finished run."""
     from auditor.audits.rating import Spec
+    from auditor.audits.rating.ensemble import about
     from auditor.audits.rating.explain import explain as ask
     from auditor.audits.rating.rubric import Rubric
+    from auditor.audits.rating.variants import variant as form_of
 
     run = RunDirectory(Path(asked["run_dir"]))
     spec, found = run.spec(), run.findings()
     judge, settings = spec.models["judge"], Spec.model_validate(spec.spec)
+    variant, several = settings.variants[0], "judgements" in run.table_files()
+    score = _first_score(run, judge.name, variant, int(asked["row"]), asked["axis"])
     text = ask(
         settings,
         run.inputs(check=False)["conversations"],
@@ -47,15 +51,18 @@ def explain(asked: Question, _progress: Progress) -> Any:
         n_ctx=int(found["provenance"]["settings"]["n_ctx"]),
         row=int(asked["row"]),
         axis=asked["axis"],
-        score=_first_score(run, judge.name, settings.variants[0], int(asked["row"]), asked["axis"]),
+        score=score,
     )
-    return {"text": text, "model": judge.name}
+    is_in_view = not several and form_of(variant).scale == 5
+    return {"text": text if is_in_view else about(judge.name, variant, score) + text, "model": judge.name}
 
 
 def _first_score(run: RunDirectory, judge: str, variant: str, row: int, axis: str) -> int:
     """What the first judge found most probable with the first prompt, on that prompt's own scale."""
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
+
+    from auditor.audits.rating.ensemble import own_score
 
     tables = run.table_files()
     chosen = (pc.field("row") == row) & (pc.field("axis") == axis)
@@ -64,7 +71,9 @@ def _first_score(run: RunDirectory, judge: str, variant: str, row: int, axis: st
     scores = pq.read_table(tables.get("judgements", tables["ratings"]), columns=["mode"], filters=chosen)["mode"]
     if len(scores) != 1:
         raise InputError("The run has no such rating", row=row, column=axis)
-    return int(scores[0].as_py())
+    found = int(scores[0].as_py())
+    # The table of ratings has whole scores from 1 to 5, however the judge was asked.
+    return found if "judgements" in tables else own_score(variant, found)
 
 
 def agreement(asked: Question, _progress: Progress) -> Any:

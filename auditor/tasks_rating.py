@@ -133,9 +133,7 @@ def _ratings(run: RunDirectory) -> Path:
 
 
 def _read_by(run: RunDirectory) -> tuple[str, Mapping[str, str]]:
-    """What makes the rows of two runs the same conversations: the file, and which of its columns were read."""
-    asked = run.spec()
-    return asked.inputs["conversations"].sha256, asked.spec.get("mapping") or {}
+    return rating.read_by(run.input_file("conversations"), run.spec().spec)
 
 
 def _same_conversations(runs: Sequence[RunDirectory]) -> list[str]:
@@ -226,7 +224,7 @@ def _rating(run: RunDirectory, row: int, axis: str, later: Mapping[tuple[str, st
 
 def _parts(run: RunDirectory, row: int) -> Sequence[tuple[str, str]]:
     try:
-        return rating.unit(run.inputs(check=False)["conversations"], run.spec().spec, row)
+        return rating.unit(run.input_file("conversations"), run.spec().spec, row)
     except AuditorError as error:
         # Scores can be compared when the conversation was erased.
         return [("Not shown", str(error))]

@@ -51,6 +51,27 @@ class GivenRating:
     mapping: str = "none"
     source: str = ""
 
+    @classmethod
+    def of(cls, body: Mapping[str, Any]) -> "GivenRating":
+        """A rating that was kept, as it would be given once more."""
+        scale = body.get("scale")
+        return cls(
+            unit=str(body["unit"]),
+            axis=str(body["axis"]),
+            rater=str(body["rater"]),
+            score=body["score"],
+            note=body["note"],
+            blind=body.get("blind"),
+            scale=(scale[0], scale[1]) if scale else None,
+            mapping=body.get("mapping", "none"),
+            source=body.get("source", ""),
+        )
+
+    @property
+    def is_on_five(self) -> bool:
+        """Whether its score is one from 1 to 5, as the keyboard gives it."""
+        return self.scale in (None, (1, 5))
+
     def body(self) -> dict[str, Any]:
         """What is kept of it; what nobody said is left out.
 

@@ -274,7 +274,8 @@ def human_ceiling(ratings: NDArray[np.float64]) -> float:
     """How well one rater predicts the others: what a judge can be expected to reach at best.
 
     Mean over the raters of the Spearman correlation of a rater with the mean of the other raters, each over the units
-    that the rater and at least one other rated (ours). Raters for whom it is undefined are left out of the mean.
+    that the rater and at least one other rated, and weighted by their number, so that who rated two units counts as two
+    units do (ours). Raters for whom it is undefined are left out of the mean.
 
     Parameters
     ----------
@@ -295,15 +296,17 @@ def human_ceiling(ratings: NDArray[np.float64]) -> float:
     if ratings.ndim != 2:
         raise ValueError("ratings are a table of units by raters")
     rated = ~np.isnan(ratings)
-    correlations = []
+    correlations, counts = [], []
     for rater in range(ratings.shape[1]):
         others = np.delete(ratings, rater, axis=1)
         both = rated[:, rater] & ~np.isnan(others).all(axis=1)
         # Rounded, since 1/3 + 2/3 + 4/3 depends on the order of adding, and a tie broken by that is no order.
         means = np.round(np.nanmean(others[both], axis=1), 9) if both.any() else np.empty(0)
-        correlations.append(spearman(ratings[both, rater], means))
-    defined = [value for value in correlations if not np.isnan(value)]
-    return float(np.mean(defined)) if defined else float("nan")
+        correlation = spearman(ratings[both, rater], means)
+        if not np.isnan(correlation):
+            correlations.append(correlation)
+            counts.append(np.count_nonzero(both))
+    return float(np.average(correlations, weights=counts)) if correlations else float("nan")
 
 
 @dataclass(frozen=True)

@@ -172,3 +172,30 @@ def group_numbers(groups: Sequence[Hashable]) -> NDArray[np.intp]:
     """Number of the group of every row, shape (n,): 0, 1, ... in the order in which the groups first stand."""
     number: dict[Hashable, int] = {}
     return np.fromiter((number.setdefault(group, len(number)) for group in groups), dtype=np.intp, count=len(groups))
+
+
+def joined(a: Sequence[str], b: Sequence[str]) -> tuple[str, ...]:
+    """The finest groups in which everything stays together that is together in one of two groupings.
+
+    Parameters
+    ----------
+    a, b : sequences of n str
+        Group of each value.
+
+    Returns
+    -------
+    tuple of n str
+        Named by the first group of `a` in each; `a` itself where `b` joins nothing more.
+    """
+    root = {name: name for name in a}
+
+    def find(name: str) -> str:
+        while root[name] != name:
+            root[name] = name = root[root[name]]
+        return name
+
+    first: dict[str, str] = {}
+    for one, other in zip(a, b, strict=True):
+        root[find(one)] = find(first.setdefault(other, one))
+    named: dict[str, str] = {}
+    return tuple(named.setdefault(find(name), name) for name in a)

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -148,6 +149,32 @@ def test_a_rating_given_anew_takes_the_place_of_the_old_one_and_undo_brings_that
     assert bodies(window) == [("1", "naturalness", "Ada", 2)]
     press(view, "u")
     assert bodies(window) == []
+
+
+def test_an_imported_rating_keeps_its_scale_when_it_gets_a_note_or_comes_back(
+    window: Window, qtbot: QtBot, finished_case: Path
+) -> None:
+    """3 of 3 is a 5, not a 3; a score between two keys can come back too."""
+    run = show(window, qtbot, finished_case)
+    of_three = GivenRating("1", "naturalness", "Ada", 3, scale=(1, 3), mapping="linear", source="people.csv")
+    between = GivenRating("1", "comprehensiveness", "Ada", 2.5, scale=(1, 5), source="people.csv")
+    assert window.session.commit_judgement(run, lambda case: case.add_human_ratings(run, [of_three, between]))
+    view = by_hand(window, qtbot, "Ada")
+    QTest.keyClick(view.turns, Qt.Key.Key_Left)
+    QTest.keyClick(view.turns, Qt.Key.Key_Left)
+    assert view.queue.key(view.queue.place) == (1, "naturalness")
+    assert not any(key.isChecked() for key in view.guide.keys.values())
+    view.note.setText("Sounds right.")
+    QTest.keyClick(view.note, Qt.Key.Key_Return)
+    noted = replace(of_three, note="Sounds right.")
+    assert {GivenRating.of(record.body) for record in records(window)} == {noted, between}
+    press(view, "2")
+    QTest.keyClick(view.turns, Qt.Key.Key_Left)
+    press(view, "u")
+    assert {GivenRating.of(record.body) for record in records(window)} == {noted, between}
+    view.queue.place = 1
+    press(view, "4u")
+    assert {GivenRating.of(record.body) for record in records(window)} == {noted, between}
 
 
 def test_skipping_leaves_it_open_and_jumping_finds_it_again(window: Window, qtbot: QtBot, finished_case: Path) -> None:

@@ -13,6 +13,7 @@ from auditor.runs.contract import RunState
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QComboBox
 from pytestqt.qtbot import QtBot
 
 _SAMPLE = resource("samples", "conversations.jsonl")
@@ -164,6 +165,27 @@ def test_columns_that_say_nothing_are_mapped_by_hand(case_window: Window, qtbot:
     box.activated.emit(box.currentIndex())
     qtbot.waitUntil(lambda: "2 conversations" in setup.file.recognised.text(), timeout=20_000)
     qtbot.waitUntil(setup.run.isEnabled, timeout=20_000)
+
+
+def test_groups_of_json_records_are_mapped_by_hand(case_window: Window, qtbot: QtBot, tmp_path: Path) -> None:
+    path = tmp_path / "groups.jsonl"
+    turns = [{"role": "assistant", "content": "Hello."}, {"role": "assistant", "content": None}]
+    path.write_text(json.dumps({"ctx": "c1", "messages": turns[:1]}) + "\n" + json.dumps({"messages": turns}))
+    setup = case_window.rate.setup
+    drop(case_window, path)
+    # A reply that is empty can be rated as part of the whole conversation only.
+    qtbot.waitUntil(lambda: "1 conversation, 1 record" in setup.file.recognised.text(), timeout=20_000)
+    assert list(setup.file.mapping) == ["id", "group"]
+    assert "Fields that are not read: 'ctx'" in setup.file.recognised.text()
+    box = setup.file.mapping["group"]
+    box.setCurrentIndex(box.findData("ctx"))
+    box.activated.emit(box.currentIndex())
+    qtbot.waitUntil(lambda: setup.file.recognised.text().endswith("cannot be rated."), timeout=20_000)
+    choice = setup.form.controls["scope"]
+    assert isinstance(choice, QComboBox)
+    choice.setCurrentIndex(choice.findData("conversation"))
+    qtbot.waitUntil(lambda: "2 conversations" in setup.file.recognised.text(), timeout=20_000)
+    assert setup.file.columns() == {"group": "ctx"}
 
 
 def test_a_setting_out_of_bounds_cannot_be_asked_for(case_window: Window) -> None:

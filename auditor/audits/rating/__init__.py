@@ -34,6 +34,7 @@ __all__ = [
     "pictures",
     "preview",
     "purpose",
+    "read_by",
     "run",
     "title",
     "unit",
@@ -81,12 +82,23 @@ def run(spec: Spec, inputs: Mapping[str, InputFile], context: Context) -> "Ratin
 
 
 def preview(role: str, file: InputFile, options: Mapping[str, Any]) -> Preview:
-    """Read a file as a run would; `options` is a spec's fields, of which the mapping counts."""
+    """Read a file as a run would; `options` is a spec's fields, of which mapping and scope count."""
     from auditor.audits.rating import inputs, rubric
 
     if role == "rubric":
         return rubric.preview(file.path)
-    return inputs.preview(file, options.get("mapping") or {})
+    scope = options.get("scope") or Spec.model_fields["scope"].default
+    return inputs.preview(file, options.get("mapping") or {}, scope)
+
+
+def read_by(file: InputFile, options: Mapping[str, Any]) -> tuple[str, Mapping[str, str]]:
+    """What makes the rows of two runs the same conversations: hash of the file, and which of its columns were read.
+
+    Columns that a run took for a field by their names count as if somebody had mapped them.
+    """
+    from auditor.audits.rating import inputs
+
+    return file.sha256, inputs.mapping_of(file, options.get("mapping") or {})
 
 
 def unit(file: InputFile, options: Mapping[str, Any], row: int) -> list[tuple[str, str]]:

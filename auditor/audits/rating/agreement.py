@@ -224,7 +224,7 @@ def _statistics(
             found["exact"] = stats.within(judge, people, 0)
             found["within1"] = stats.within(judge, people, 1)
             found["mae"] = stats.mean_absolute_error(expected[drawn], label[drawn])
-            found["human_within1"] = _mean_of_columns(near[drawn])
+            found["human_within1"] = _mean_of_known(near[drawn])
         if judged.length is not None:
             length = judged.length[drawn]
             found["length_correlation"] = stats.spearman(expected[drawn], length)
@@ -251,13 +251,10 @@ def _near(scores: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[n
     return found
 
 
-def _mean_of_columns(values: NDArray[np.float64]) -> float:
+def _mean_of_known(values: NDArray[np.float64]) -> float:
+    """Mean over all ratings: each rater counts by the number of units."""
     known = ~np.isnan(values)
-    counts = known.sum(axis=0)
-    if not counts.any():
-        return float("nan")
-    sums = np.where(known, values, 0.0).sum(axis=0)
-    return float((sums[counts > 0] / counts[counts > 0]).mean())
+    return float(values[known].mean()) if known.any() else float("nan")
 
 
 def _baseline(labels: Labels) -> Baseline:

@@ -90,8 +90,9 @@ def percent(share: float, digits: int = 2) -> str:
 
 
 def coefficient(value: float) -> str:
-    """Two decimals without the zero before the point, as coefficients between -1 and 1 are printed."""
+    """Two decimals without the zero before the point and with a real minus, as coefficients between -1 and 1 are printed."""
     text = f"{value:.2f}"
     # A tiny negative number is printed as zero, without its sign.
     text = "0.00" if text == "-0.00" else text
-    return text.replace("0.", ".", 1) if abs(value) < 0.995 else text
+    text = text.replace("0.", ".", 1) if abs(value) < 0.995 else text
+    return text.replace("-", "−")

@@ -6,7 +6,7 @@ These choices are ours.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from auditor.audits.rating.matching import Matched, match
 from auditor.errors import InputError
 from auditor.models.starter import STARTER_WARNING
 from auditor.stats import agreement as stats
-from auditor.stats.bootstrap import FEW_GROUPS, N_RESAMPLES, intervals
+from auditor.stats.bootstrap import FEW_GROUPS, N_RESAMPLES, intervals, joined
 from auditor.stats.paired import mcnemar
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ def compare(
     confidence : float
         Nominal coverage of the intervals.
     seed : int
-        Seed of the bootstrap over contexts of the first run.
+        Seed of the bootstrap over contexts. Conversations go together that one of the two runs puts into one context.
     scale : PeopleScale or mapping of axis to PeopleScale
         The scale that people used.
 
@@ -230,6 +230,8 @@ def _pair(
         a, b = matched.on_both(read_axis(first.ratings, axis), read_axis(other.ratings, axis))
         if len(a) == 0:
             continue
+        # One of the two may have been read without its groups: independent replies would make intervals too narrow.
+        a = replace(a, groups=joined(a.groups, b.groups))
         labels = Labels.of(settings.humans, axis, scale_of(settings.scale, axis))
         labels = labels.take(np.isin(labels.rows, a.rows))
         compared = _axis(axis, a, b, labels, settings)
@@ -255,10 +257,20 @@ def _differs(a: Mapping[str, Any], b: Mapping[str, Any]) -> tuple[str, ...]:
     """Parts of the instrument that two runs' findings do not share."""
     differs = [word for key, (word, earlier) in _INSTRUMENT.items() if a.get(key, earlier) != b.get(key, earlier)]
     # The room decides what is left out of long conversations; where everything fitted it changes nothing.
-    rooms = {found.get("provenance", {}).get("settings", {}).get("n_ctx") for found in (a, b)} - {None}
+    rooms = {_room(found) for found in (a, b)} - {None}
     if len(rooms) > 1 and any(found.get("n_truncated") for found in (a, b)):
         differs.append("tokens that a conversation may take")
     return tuple(differs)
+
+
+def _room(found: Mapping[str, Any]) -> tuple[Any, ...] | None:
+    """What decides which tokens of a long conversation a judge sees; None if a run did not record it."""
+    settings = found.get("provenance", {}).get("settings", {})
+    if "n_ctx" not in settings:
+        return None
+    # Runs of earlier versions took the room for explanations from the conversations, and cut turns without their role.
+    took = (settings.get("explanations") == "all",) if "room" not in settings else ()
+    return (settings["n_ctx"], *took)
 
 
 def _axis(axis: str, a: Judged, b: Judged, labels: Labels, settings: _Settings) -> AxisComparison:

@@ -3,8 +3,10 @@
 The paper takes the mean of all scores; median and majority are its alternatives. Ours: a score from 1 to 4 counts as
 1 + (s - 1) 4/3; mean and median are taken of the expected scores, the majority of the most probable scores rounded
 to whole numbers, the one nearest to the mean among equals. The merged distribution is the mean of the members'
-distributions, in which the probability of a score between two whole ones is divided between them so that the expected
-score stays; for the majority it is the share of votes. The most probable score is that of the merged distribution.
+distributions, in which a score between two whole ones counts whole for the nearest one: 2 and 3 of 4 for 2 and 4 of 5.
+To divide it between both would make a sure judge of four scores look unsure, and its most probable score drift to the
+ends. For the majority it is the share of votes. The most probable score is that of the merged distribution; the expected
+score is the merged one, not the mean of that distribution.
 """
 
 import math
@@ -61,9 +63,31 @@ def _said(rows: Sequence[Mapping[str, Any]]) -> str | None:
     """The first member's sentence, with whose it is and which score it is about; all are in the table of judgements."""
     first = rows[0]
     said: str | None = first["explanation"]
-    if said is None or len(rows) == 1:
-        return said
-    return f"{first['judge']}, prompt {first['variant']}, about its {first['mode']}: {said}"
+    if said is None:
+        return None
+    return f"{about(first['judge'], first['variant'], first['mode'])}{said}"
+
+
+def about(judge: str, name: str, score: int) -> str:
+    """Whose sentence follows, and which score it is about: said wherever that is not the score in view."""
+    form = variant(name)
+    own = f"{score} of {form.scale}" if form.scale != 5 else str(score)
+    return f"{judge}, prompt {name}, about its {own}: "
+
+
+def own_score(name: str, on_five: int) -> int:
+    """The score of a variant's own scale that counts for a whole one from 1 to 5.
+
+    Raises
+    ------
+    ValueError
+        If none does: nobody who was asked so can have given it.
+    """
+    form = variant(name)
+    for score in range(1, form.scale + 1):
+        if _whole(form.to_five(score)) == on_five:
+            return score
+    raise ValueError(f"no score of prompt {name} counts for {on_five}")
 
 
 def _whole(score: float) -> int:
@@ -73,12 +97,7 @@ def _whole(score: float) -> int:
 def _on_five(row: Mapping[str, Any], form: Variant) -> list[float]:
     shares = [0.0] * 5
     for score in range(1, form.scale + 1):
-        at = form.to_five(score) - 1
-        below = min(math.floor(at), 4)
-        above = at - below
-        shares[below] += row[f"p{score}"] * (1 - above)
-        if above > 0:
-            shares[below + 1] += row[f"p{score}"] * above
+        shares[_whole(form.to_five(score)) - 1] += row[f"p{score}"]
     return shares
 
 

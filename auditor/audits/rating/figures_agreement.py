@@ -61,7 +61,7 @@ def certificate_picture(certificates: Sequence[AxisCertificate], theme: str) -> 
     for panel, certificate in zip(made, calibrated, strict=True):
         agreement = certificate.report_agreement
         after = (agreement.reliability if agreement else None) or ()
-        _reliability_axes(panel, look)
+        _reliability_axes(panel, look, [*certificate.reliability_before, *after])
         _curve(panel, certificate.reliability_before, "s--", look.accent, "as the judge gave it")
         _curve(panel, after, "o-", look.bar, "after calibration")
         heading(panel, certificate.title, look)
@@ -193,7 +193,7 @@ def _confusion(found: Sequence[AxisAgreement], look: Theme) -> Picture:
 def _reliability(found: Sequence[AxisAgreement], look: Theme) -> Picture:
     figure, made = panel_grid(len(found), look, height=2.7)
     for panel, axis in zip(made, found, strict=True):
-        _reliability_axes(panel, look)
+        _reliability_axes(panel, look, axis.reliability or ())
         _curve(panel, axis.reliability or (), "o-", look.bar, "ratings in ten bins, area by number")
         heading(panel, axis.title, look)
         named(panel, look, x="Confidence")
@@ -209,9 +209,10 @@ def _reliability(found: Sequence[AxisAgreement], look: Theme) -> Picture:
     return Picture("reliability", "What the judge's confidence is worth", text, figure, data)
 
 
-def _reliability_axes(panel: Axes, look: Theme) -> None:
+def _reliability_axes(panel: Axes, look: Theme, rows: Sequence[ReliabilityBin]) -> None:
     panel.plot([0, 1], [0, 1], "--", color=look.ink, linewidth=1, alpha=0.6, label="as sure as right")
-    panel.set_xlim(0.15, 1.03)
+    # Of five scores the most probable has at least .2, before calibration; afterwards it may have less.
+    panel.set_xlim(min([0.15, *(row.confidence - 0.03 for row in rows)]), 1.03)
     panel.set_ylim(-0.03, 1.03)
     panel.set_xticks([0.2, 0.4, 0.6, 0.8, 1.0], [".2", ".4", ".6", ".8", "1"])
     panel.set_yticks([0, 0.5, 1], ["0%", "50%", "100%"])

@@ -11,19 +11,21 @@ from dataclasses import dataclass
 
 from auditor.audits import InputFile, Preview
 from auditor.audits.rating.conversation import BadRow, Conversation
+from auditor.audits.rating.prompt import Scope
 from auditor.audits.rating.readers import (
     Item,
+    Record,
     csv_records,
     is_rule,
     json_array,
     json_lines,
-    long_items,
     made,
     parquet,
     parquet_records,
     text_items,
 )
-from auditor.audits.rating.records import Unusable, from_json, from_speakers, from_wide, kind_of
+from auditor.audits.rating.records import Unusable, from_json, from_speakers, from_wide, hh_field, kind_of
+from auditor.audits.rating.turn_tables import turn_items
 from auditor.errors import InputError, printable
 
 PREVIEW_ROWS = 50
@@ -31,6 +33,7 @@ PREVIEW_PROBLEMS = 1000
 FIELDS = ("id", "group", "role", "text", "prompt", "response", "context")
 
 _HEAD_BYTES = 64 * 1024
+_NO_REPLY = "Leave the record out, or rate the whole conversation."
 #: Column names that are taken for a field when nobody has mapped it; shown in the preview before anything runs.
 _USUAL_NAMES: Mapping[str, tuple[str, ...]] = {
     "id": ("id", "conversation_id", "dialog_id"),
@@ -42,17 +45,42 @@ _USUAL_NAMES: Mapping[str, tuple[str, ...]] = {
     "context": ("context", "history"),
 }
 _JSON_TITLES = {"openai": "OpenAI chat", "sharegpt": "ShareGPT", "hh": "HH-RLHF"}
+#: Field of a record in which each form has its turns; that of HH-RLHF can be mapped.
+_JSON_TURNS = {"openai": "messages", "sharegpt": "conversations"}
 
 
 @dataclass(frozen=True)
 class Format:
-    """What a file turned out to be."""
+    """What a file turned out to be.
+
+    Attributes
+    ----------
+    columns : tuple of str
+        Columns, or keys of the first records, that can be mapped.
+    mapping : mapping
+        Field -> column that is read, whether somebody said so or the name was taken for it.
+    fields : tuple of str
+        Fields that can be mapped in this form.
+    """
 
     kind: str
     title: str
     columns: tuple[str, ...] = ()
     mapping: Mapping[str, str] | None = None
     delimiter: str = ","
+    fields: tuple[str, ...] = FIELDS
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """Columns that nothing is read from, in their order."""
+        used = set((self.mapping or {}).values())
+        return tuple(column for column in self.columns if column not in used)
+
+    @property
+    def unread_words(self) -> str:
+        """The same as a sentence; empty if everything is read."""
+        what = "Columns" if self.kind in ("csv", "parquet") else "Fields"
+        return f"{what} that are not read: {_list(self.unread)}." if self.unread else ""
 
 
 def recognise(file: InputFile, mapping: Mapping[str, str]) -> Format:
@@ -105,11 +133,29 @@ def recognise(file: InputFile, mapping: Mapping[str, str]) -> Format:
 
 def _json_format(kind: str, title: str, file: InputFile, mapping: Mapping[str, str]) -> Format:
     records = json_lines(file) if kind == "lines" else json_array(file)
-    for _, record in itertools.islice(records, PREVIEW_ROWS):
-        if isinstance(record, dict) and (form := kind_of(record, mapping)):
-            columns = tuple(str(key) for key in record) if form == "hh" else ()
-            return Format(kind, f"{_JSON_TITLES[form]}, {title}", columns, dict(mapping))
-    return Format(kind, f"{title} of unknown form", (), dict(mapping))
+    first = [record for _, record in itertools.islice(records, PREVIEW_ROWS) if isinstance(record, dict)]
+    known = next((record for record in first if kind_of(record, mapping)), None)
+    form = kind_of(known, mapping) if known is not None else None
+    keys = tuple(dict.fromkeys(key for record in first for key in record if key != _JSON_TURNS.get(form or "")))
+    fields = ("id", "group") if form in _JSON_TURNS else ("id", "group", "text")
+    for field, key in mapping.items():
+        if field not in fields:
+            fix = f"Fields that can be mapped: {', '.join(fields)}."
+            raise InputError("Records of this form do not have this field", file=file.name, column=field, fix=fix)
+        if first and key not in keys:
+            fix = f"They have: {_list(keys)}."
+            raise InputError(
+                f"None of the first records has the field mapped to {field}",
+                file=file.name,
+                column=key,
+                fix=fix,
+            )
+    if known is None or form is None:
+        return Format(kind, f"{title} of unknown form", keys, dict(mapping), fields=fields)
+    used = {field: field for field in ("id", "group") if field in keys} | dict(mapping)
+    if form == "hh":
+        used["text"] = hh_field(known, mapping)
+    return Format(kind, f"{_JSON_TITLES[form]}, {title}", keys, used, fields=fields)
 
 
 def _csv_format(file: InputFile, text: str, ending: str, mapping: Mapping[str, str]) -> Format:
@@ -138,24 +184,47 @@ def map_columns(file: str, columns: tuple[str, ...], mapping: Mapping[str, str])
     Raises
     ------
     InputError
-        If a mapped column is not there, or neither role + text nor response is known.
+        If a mapped column is not there, stands twice or would not be used, or neither role + text nor response is
+        known.
     """
     for field, column in mapping.items():
         if column not in columns:
             raise InputError(
                 f"The column for {field} is not in the file", file=file, column=column, fix=f"It has: {_list(columns)}."
             )
+    if "response" in mapping and (turned := next((f for f in ("role", "text") if f in mapping), None)):
+        raise InputError(
+            f"A table has a response in each row or a turn in each row, not both: response and {turned} are mapped",
+            file=file,
+            column=mapping[turned],
+            fix="Map response (and prompt, context), or id, role and text.",
+        )
     used = dict(mapping)
     lower = {column.strip().lower(): column for column in reversed(columns)}
     for field, names in _USUAL_NAMES.items():
         found = next((lower[name] for name in names if name in lower), None)
         if field not in used and found is not None and found not in used.values():
             used[field] = found
-    if "response" in used:
-        return {field: column for field, column in used.items() if field not in ("role", "text")}
-    if {"id", "role", "text"} <= set(used):
-        return {field: column for field, column in used.items() if field in ("id", "group", "role", "text")}
-    raise UnclearColumns(file, columns)
+    # What somebody said comes before what a name is taken for.
+    if "response" in used and not {"role", "text"} & set(mapping):
+        chosen = {field: column for field, column in used.items() if field not in ("role", "text")}
+    elif {"id", "role", "text"} <= set(used):
+        chosen = {field: column for field, column in used.items() if field in ("id", "group", "role", "text")}
+    else:
+        raise UnclearColumns(file, columns)
+    for column in chosen.values():
+        if columns.count(column) > 1:
+            raise InputError("The column stands twice", file=file, column=column, fix="Rename or remove one of them.")
+    unused = sorted(set(mapping) - set(chosen))
+    if unused:
+        raise InputError(
+            f"The field {unused[0]} is not used in a table with "
+            + ("a response in each row" if "response" in chosen else "a turn in each row"),
+            file=file,
+            column=mapping[unused[0]],
+            fix=f"Leave it out; fields that are used: {', '.join(chosen)}.",
+        )
+    return chosen
 
 
 class UnclearColumns(InputError):
@@ -174,13 +243,28 @@ def _list(columns: tuple[str, ...]) -> str:
     return ", ".join(printable(column, 40) for column in columns[:20])
 
 
+def mapping_of(file: InputFile, mapping: Mapping[str, str]) -> Mapping[str, str]:
+    """Which columns a run reads that was asked with a mapping; as it was asked where the file cannot be read any more."""
+    try:
+        return recognise(file, mapping).mapping or {}
+    except InputError:
+        return mapping
+
+
 def conversations(
-    file: InputFile, mapping: Mapping[str, str], *, on_bad: Callable[[BadRow], None], limit: int | None = None
+    file: InputFile,
+    mapping: Mapping[str, str],
+    *,
+    on_bad: Callable[[BadRow], None],
+    limit: int | None = None,
+    scope: Scope = "conversation",
 ) -> Iterator[Conversation]:
     """Conversations of a file, in order, one at a time.
 
     Parameters
     ----------
+    scope : str
+        What is rated of them: where it is the last reply, one whose last reply is empty cannot be rated.
     on_bad : callable
         Called with every record that cannot be rated.
     limit : int, optional
@@ -192,7 +276,7 @@ def conversations(
         If the file as a whole cannot be read.
     """
     given = 0
-    for item in _items(file, recognise(file, mapping)):
+    for item in _items(file, recognise(file, mapping), scope):
         if limit is not None and given >= limit:
             return
         if isinstance(item, BadRow):
@@ -200,11 +284,6 @@ def conversations(
         else:
             given += 1
             yield item
-
-
-def count(file: InputFile, mapping: Mapping[str, str], limit: int | None = None) -> int:
-    """Number of conversations that would be rated."""
-    return sum(1 for _ in conversations(file, mapping, on_bad=lambda _: None, limit=limit))
 
 
 def conversation_at(file: InputFile, mapping: Mapping[str, str], row: int) -> Conversation:
@@ -232,16 +311,16 @@ def conversations_at(file: InputFile, mapping: Mapping[str, str], rows: Abstract
                 return
 
 
-def preview(file: InputFile, mapping: Mapping[str, str]) -> Preview:
+def preview(file: InputFile, mapping: Mapping[str, str], scope: Scope = "conversation") -> Preview:
     """Read the whole file once: the first rows, every problem, the counts."""
     try:
         form = recognise(file, mapping)
     except UnclearColumns as error:
-        return Preview("Table", error.columns, dict(mapping), (), (str(error),), 0, 1)
+        return Preview("Table", error.columns, dict(mapping), (), (str(error),), 0, 1, fields=FIELDS)
     rows: list[Mapping[str, str]] = []
     problems: list[str] = []
     n_rows = n_problems = 0
-    for item in _items(file, form):
+    for item in _items(file, form, scope):
         if isinstance(item, BadRow):
             n_problems += 1
             if len(problems) < PREVIEW_PROBLEMS:
@@ -250,27 +329,41 @@ def preview(file: InputFile, mapping: Mapping[str, str]) -> Preview:
         n_rows += 1
         if len(rows) < PREVIEW_ROWS:
             rows.append(_preview_row(item))
-    return Preview(form.title, form.columns, form.mapping or {}, tuple(rows), tuple(problems), n_rows, n_problems)
+    return Preview(
+        form.title,
+        form.columns,
+        form.mapping or {},
+        tuple(rows),
+        tuple(problems),
+        n_rows,
+        n_problems,
+        fields=form.fields,
+        unread=form.unread_words,
+    )
 
 
 def _preview_row(item: Conversation) -> dict[str, str]:
-    last = next(turn.text for turn in reversed(item.turns) if turn.role == "assistant")
     return {
         "row": str(item.row),
         "id": item.id,
         "group": item.group or "",
         "turns": str(len(item.turns)),
-        "last reply": printable(" ".join(last.split()), 160)[1:-1],
+        "last reply": printable(" ".join(_last_reply(item).split()), 160)[1:-1],
     }
 
 
-def _items(file: InputFile, form: Format) -> Iterator[Item]:
+def _items(file: InputFile, form: Format, scope: Scope) -> Iterator[Item]:
     is_empty = True
     for item in _read(file, form):
         is_empty = False
-        yield item
+        is_reply_missing = scope == "last_response" and isinstance(item, Conversation) and not _last_reply(item)
+        yield BadRow(item.row, "The last reply is empty", fix=_NO_REPLY) if is_reply_missing else item
     if is_empty:
         raise InputError("The file holds no record", file=file.name, fix="Check that it was saved completely.")
+
+
+def _last_reply(item: Conversation) -> str:
+    return next(turn.text for turn in reversed(item.turns) if turn.role == "assistant").strip()
 
 
 def _read(file: InputFile, form: Format) -> Iterator[Item]:
@@ -283,10 +376,13 @@ def _read(file: InputFile, form: Format) -> Iterator[Item]:
         elif form.kind == "array":
             yield from made(json_array(file), lambda record, row: from_json(record, row, mapping))
         else:
-            records = csv_records(file, form.columns, form.delimiter) if form.kind == "csv" else parquet_records(file)
             if "response" in mapping:
-                yield from made(records, lambda record, row: from_wide(record, row, mapping))
+                yield from made(_rows(file, form), lambda record, row: from_wide(record, row, mapping))
             else:
-                yield from long_items(records, mapping)
+                yield from turn_items(lambda: _rows(file, form), mapping)
     except OSError as error:
         raise InputError(f"The file cannot be read: {error.strerror or error}", file=file.name) from error
+
+
+def _rows(file: InputFile, form: Format) -> Iterator[Record]:
+    return csv_records(file, form.columns, form.delimiter) if form.kind == "csv" else parquet_records(file)

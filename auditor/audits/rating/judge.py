@@ -199,7 +199,13 @@ class Judge:
 
     def layout(self, prepared: Sequence[Prepared], wanted: Sequence[Sequence[int]]) -> Layout:
         """Lay out the prompts of some axes of each conversation so that what they share is decoded once."""
-        chosen = [(index, tuple(axes)) for index, axes in enumerate(wanted) if axes]
+        # A conversation with more axes than the engine takes at once is laid out several times.
+        most = self._scorer.max_leaves
+        chosen = [
+            (index, tuple(axes[first : first + most]))
+            for index, axes in enumerate(wanted)
+            for first in range(0, len(axes), most)
+        ]
         units = [
             Unit(prepared[index].unit.body, tuple(self._suffixes[axis] for axis in axes)) for index, axes in chosen
         ]
@@ -207,7 +213,7 @@ class Judge:
         cut = batches(
             [units[place] for place in sequence],
             capacity=self._scorer.plan.capacity,
-            max_leaves=self._scorer.max_leaves,
+            max_leaves=most,
         )
         return Layout(list(segments(cut)), tuple(chosen[place] for place in sequence))
 

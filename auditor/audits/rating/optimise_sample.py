@@ -55,7 +55,7 @@ def prepare(
     """
     sample = resource("samples", "conversations.jsonl")
     chosen = file or InputFile(sample, sample.name, "")
-    drawn, total = _drawn(chosen, mapping or {}, most, seed)
+    drawn, total = _drawn(chosen, mapping or {}, scope, most, seed)
     if not drawn:
         raise InputError("The file holds no conversation that can be rated", file=chosen.name)
     n_ctx = min(n_ctx, model.context_length or n_ctx)
@@ -76,12 +76,14 @@ def prepare(
     )
 
 
-def _drawn(file: InputFile, mapping: dict[str, str], most: int, seed: int) -> tuple[list[Conversation], int]:
+def _drawn(
+    file: InputFile, mapping: dict[str, str], scope: Scope, most: int, seed: int
+) -> tuple[list[Conversation], int]:
     """A sample without replacement from a stream (reservoir sampling), and the length of the stream."""
     draw = np.random.default_rng(seed)
     held: list[Conversation] = []
     total = 0
-    for conversation in files.conversations(file, mapping, on_bad=lambda _: None):
+    for conversation in files.conversations(file, mapping, on_bad=lambda _: None, scope=scope):
         total += 1
         if len(held) < most:
             held.append(conversation)

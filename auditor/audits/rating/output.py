@@ -1,5 +1,9 @@
-"""From flushed rows to tables and arrays; and the plan of a run's judges, which is flushed too."""
+"""From flushed rows to tables and arrays; and the plan of a run's judges, which is flushed too.
 
+What findings are made of is held at the end: 56 bytes for each conversation and axis, and the groups' names.
+"""
+
+from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -86,16 +90,15 @@ class Collected:
     expected, mode : dict of ndarray of shape (n,)
     spread : dict of float or None
         Mean spread of the judges.
-    groups : list of str
-        Clusters of the bootstrap; a conversation without a group is one by itself.
+    groups : list of str or None
+        Clusters of the bootstrap, in which a conversation without a group is one by itself; None if none has one.
     """
 
     p: dict[str, NDArray[np.float64]]
     expected: dict[str, NDArray[np.float64]]
     mode: dict[str, NDArray[np.int64]]
     spread: dict[str, float | None]
-    groups: list[str]
-    has_groups: bool
+    groups: list[str] | None
     n: int
     n_truncated: int
     n_skipped: int
@@ -110,34 +113,55 @@ def rating_rows(
 
 def collect(context: Context, members: Sequence[Member], axes: Sequence[str], rule: MergeRule) -> Collected:
     """Read back what was flushed."""
-    shares: dict[str, list[tuple[float, ...]]] = {axis: [] for axis in axes}
-    expected: dict[str, list[float]] = {axis: [] for axis in axes}
-    modes: dict[str, list[int]] = {axis: [] for axis in axes}
-    spreads: dict[str, list[float]] = {axis: [] for axis in axes}
-    groups: list[str] = []
-    has_groups = False
+    shares, expected, spreads = ({axis: array("d") for axis in axes} for _ in range(3))
+    modes = {axis: array("b") for axis in axes}
+    groups = _Groups()
     truncated = 0
     for row in rating_rows(context, members, axes, rule):
-        shares[row["axis"]].append(tuple(row[f"p{score}"] for score in range(1, 6)))
-        expected[row["axis"]].append(row["expected"])
-        modes[row["axis"]].append(row["mode"])
+        axis = row["axis"]
+        shares[axis].extend(row[f"p{score}"] for score in range(1, 6))
+        expected[axis].append(row["expected"])
+        modes[axis].append(row["mode"])
         if row["spread"] is not None:
-            spreads[row["axis"]].append(row["spread"])
-        if row["axis"] == axes[0]:
-            has_groups = has_groups or row["group"] is not None
-            groups.append(f"group {row['group']}" if row["group"] is not None else f"row {row['row']}")
+            spreads[axis].append(row["spread"])
+        if axis == axes[0]:
+            groups.add(row["row"], row["group"])
             truncated += row["truncated_turns"] > 0
     return Collected(
-        p={axis: np.array(found, dtype=np.float64).reshape(-1, 5) for axis, found in shares.items()},
-        expected={axis: np.array(found, dtype=np.float64) for axis, found in expected.items()},
-        mode={axis: np.array(found, dtype=np.int64) for axis, found in modes.items()},
+        p={axis: np.frombuffer(found, np.float64).reshape(-1, 5) for axis, found in shares.items()},
+        expected={axis: np.frombuffer(found, np.float64) for axis, found in expected.items()},
+        mode={axis: np.frombuffer(found, np.int8).astype(np.int64) for axis, found in modes.items()},
         spread={axis: float(np.mean(found)) if found else None for axis, found in spreads.items()},
-        groups=groups,
-        has_groups=has_groups,
+        groups=groups.names() if groups.are_there else None,
         n=len(groups),
         n_truncated=truncated,
         n_skipped=sum(1 for _ in context.rows("skipped")),
     )
+
+
+class _Groups:
+    """Groups of conversations as they come; names are made where there is a group at all."""
+
+    def __init__(self) -> None:
+        self._codes = array("q")
+        self._numbers: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._codes)
+
+    def add(self, row: int, group: str | None) -> None:
+        """A conversation; without a group it is one by itself."""
+        self._codes.append(row if group is None else ~self._numbers.setdefault(group, len(self._numbers)))
+
+    @property
+    def are_there(self) -> bool:
+        """Whether a conversation has a group."""
+        return bool(self._numbers)
+
+    def names(self) -> list[str]:
+        """The group of each conversation."""
+        known = [f"group {group}" for group in self._numbers]
+        return [known[~code] if code < 0 else f"row {code}" for code in self._codes]
 
 
 def save_tables(

@@ -143,7 +143,8 @@ def drawn_pairs(conversations: Conversations, n: int, seed: int) -> list[Pair]:
         if one.group is not None and one.turns[-1].role == "assistant":
             groups.append(_number(one.group))
             contexts.append(_number([one.group, *([turn.role, turn.text] for turn in one.turns[:-1])]))
-            replies.append(_number(one.turns[-1].text))
+            # Blanks at the ends are no part of a prompt.
+            replies.append(_number(one.turns[-1].text.strip()))
             rows.append(one.row)
     chosen = draw(groups, contexts, replies, rows, n=n, seed=seed)
     wanted = {row for pair in chosen for row in pair}

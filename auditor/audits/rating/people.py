@@ -41,6 +41,8 @@ _HEAD_BYTES = 64 * 1024
 _PREVIEW_ROWS, _PREVIEW_PROBLEMS = 50, 1000
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?", re.ASCII)
 _SHOWN = 3
+#: From so many scores of an axis on, that none reaches the top of the scale is worth a word (ours).
+_MANY = 20
 
 
 def read_humans(
@@ -65,7 +67,8 @@ def read_humans(
     list of HumanRating
         In the file's order.
     list of Caution
-        Ratings left out because the run lacks their conversation or axis; columns that were not used.
+        Ratings left out because the run lacks their conversation or axis; columns that were not used; axes on which no
+        score comes near the top of the scale.
 
     Raises
     ------
@@ -103,7 +106,32 @@ def read_humans(
         raise InputError("The file holds no rating", file=name, fix="Put one rating in each row below the header.")
     if not ratings:
         raise _nothing_in_common(name, lost_units, lost_axes, units, axes)
-    return ratings, _cautions(name, lost_units, lost_axes, axes, columns)
+    cautions = _cautions(name, lost_units, lost_axes, axes, columns)
+    return ratings, [*cautions, *_below_the_top((rating, scale_of(scale, rating.axis)) for rating in ratings)]
+
+
+def mentioned(path: Path, name: str) -> set[str]:
+    """Ids of the conversations in a file of human ratings.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or its header lacks a column.
+    """
+    columns, delimiter = _header(path, name)
+    return {cells["conversation_id"].strip() for _, cells in _rows(path, name, columns, delimiter)}
+
+
+def check(path: Path, name: str, axes: Sequence[str], scale: Scales) -> None:
+    """Find every fault that a file of human ratings has by itself, before anything is rated.
+
+    Raises
+    ------
+    InputError
+        As `read_humans` does, except for what concerns the conversations of a run.
+    """
+    every = {identity: [number] for number, identity in enumerate(mentioned(path, name), start=1)}
+    read_humans(path, name, UnitIndex(frozenset(), every), axes, scale)
 
 
 @dataclass(frozen=True)
@@ -123,7 +151,7 @@ def _header(path: Path, name: str) -> tuple[tuple[str, ...], str]:
         raise InputError(f"The file cannot be read: {error.strerror}", file=name) from error
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise InputError("The file is UTF-16", file=name, fix="Save it as UTF-8.")
-    lines = head.removeprefix(b"\xef\xbb\xbf").decode(errors="replace").splitlines()
+    lines = [line for line in head.removeprefix(b"\xef\xbb\xbf").decode(errors="replace").splitlines() if line]
     if not lines:
         raise InputError("The file is empty", file=name)
     delimiter = max(",;\t", key=lines[0].count)
@@ -245,6 +273,22 @@ def _cautions(
     return found
 
 
+def _below_the_top(given: Iterable[tuple[HumanRating, PeopleScale]]) -> list[Caution]:
+    """Axes whose many scores all lie a quarter of the scale or more below its top: it may have been another one."""
+    scores: dict[tuple[str, PeopleScale], list[float]] = {}
+    for rating, scale in given:
+        scores.setdefault((rating.axis, scale), []).append(rating.score)
+    found = []
+    for (axis, scale), said in scores.items():
+        if len(said) >= _MANY and max(said) <= scale.high - (scale.high - scale.low) / 4:
+            message = (
+                f"{axis}: of {len(said):,} human ratings none is above {max(said):g}, though the scale is taken to go from "
+                f"{scale.words()}. If people used another scale, declare it: figures in points would be wrong."
+            )
+            found.append(Caution(code="humans_scale", message=message, count=len(said)))
+    return found
+
+
 def _few(items: Iterable[object]) -> str:
     """The first three of some items, and how many more there are."""
     texts = [str(item) for item in items]
@@ -335,7 +379,8 @@ def people_of_case(records: Sequence[CaseRecord], units: UnitIndex, axes: Sequen
     message = (
         f"{lost:,} ratings given in the case concern a conversation or an axis that the run lacks and were left out."
     )
-    return People(mapped, made, [Caution(code="humans_unknown_unit", message=message, count=lost)] if lost else [])
+    cautions = [Caution(code="humans_unknown_unit", message=message, count=lost)] if lost else []
+    return People(mapped, made, [*cautions, *_below_the_top(known)])
 
 
 def _one_scale(axis: str, used: set[PeopleScale]) -> PeopleScale:

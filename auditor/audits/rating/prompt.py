@@ -15,6 +15,7 @@ from auditor.audits.rating.rubric import Axis, Rubric
 from auditor.audits.rating.variants import Variant, examples, variant
 from auditor.errors import ModelError
 from auditor.files import sha256_of_json
+from auditor.models.chat_template import TemplateRefused, render
 
 Scope = Literal["conversation", "last_response"]
 
@@ -94,7 +95,7 @@ class Prompt:
     scope : str
         Whether the whole conversation or the last reply is rated.
     n_ctx : int
-        Positions of the context, tokens.
+        Positions of the context, tokens. What a conversation may take of them does not depend on which axes are asked.
     reserve : int
         Positions kept free for an explanation.
     form : Variant
@@ -135,7 +136,8 @@ class Prompt:
             + list(self.labels.tail)
             for axis in asked
         ]
-        longest = max(len(suffix) for suffix in self.suffixes)
+        questions = (f"{self.frame.middle}\n\n{question_of(axis, form)}" for axis in rubric.axes)
+        longest = max(len(tokenizer.tokenize(text, special=False)) for text in questions) + len(self.labels.tail)
         self.room = n_ctx - reserve - len(self.prefix) - longest
         self._left_out = tokenizer.tokenize(LEFT_OUT, special=False)
         if self.room < 2 * len(self._left_out) + 16:
@@ -154,7 +156,7 @@ class Prompt:
         """Tokens of a conversation, and how many of its turns were left out or cut.
 
         What is rated stays: turns after the assistant's last one are left out first, then the oldest; when the last one
-        that is left is too long by itself, it is cut from its beginning.
+        that is left is too long by itself, it is cut from its beginning, behind the word that says whose turn it is.
         """
         parts = [self._tokenizer.tokenize(shown(turn), special=False) for turn in conversation.turns]
         if sum(map(len, parts)) <= self.room:
@@ -171,7 +173,9 @@ class Prompt:
             kept.insert(0, parts.pop())
         truncated = len(parts) + dropped
         if not kept:
-            kept = [parts[-1][-room:]]
+            whose = conversation.turns[len(parts) - 1].role
+            title = self._tokenizer.tokenize(f"{_TITLES[whose]}:", special=False)
+            kept = [[*title, *parts[-1][len(title) - room :]]]
         return [*self._left_out, *(token for part in kept for token in part)], truncated
 
 
@@ -222,8 +226,8 @@ def frame_of(tokenizer: Tokenizer) -> Frame:
     problem = ""
     for layout, turns in attempts:
         try:
-            text = _render(tokenizer, [{"role": role, "content": content} for role, content in turns])
-        except _TemplateRefused as error:
+            text = render(tokenizer, [{"role": role, "content": content} for role, content in turns])
+        except TemplateRefused as error:
             problem = str(error)
             continue
         if all(text.count(mark) == 1 for mark in _MARKS):
@@ -233,29 +237,6 @@ def frame_of(tokenizer: Tokenizer) -> Frame:
             return Frame(begin, head, middle, tail, layout)
         problem = "it leaves out what it is given"
     raise ModelError(f"The model's chat template cannot be used for rating: {problem}.")
-
-
-class _TemplateRefused(Exception):
-    pass
-
-
-def _render(tokenizer: Tokenizer, messages: list[dict[str, str]]) -> str:
-    from jinja2 import TemplateError
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    def refuse(message: str) -> None:
-        raise _TemplateRefused(message)
-
-    # A template is a program from a stranger's file: the sandbox gives it nothing but these names.
-    # What it makes is plain text for a model, so nothing is escaped as HTML.
-    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, autoescape=False)
-    environment.globals["raise_exception"] = refuse
-    try:
-        return environment.from_string(tokenizer.chat_template or "").render(
-            messages=messages, add_generation_prompt=True, bos_token=tokenizer.bos, eos_token=tokenizer.eos
-        )
-    except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, RecursionError) as error:
-        raise _TemplateRefused(f"{type(error).__name__}: {error}") from error
 
 
 def labels_of(tokenizer: Tokenizer, tail: str, scores: Sequence[str]) -> Labels:

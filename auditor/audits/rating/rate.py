@@ -6,7 +6,7 @@ there and ends with the same tables.
 
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,8 +19,11 @@ from auditor.audits.rating.assess import Assessment, assess
 from auditor.audits.rating.conversation import BadRow, Conversation
 from auditor.audits.rating.findings import AxisSummary, JudgeInfo, PairOrder, RatingFindings
 from auditor.audits.rating.judge import TALK_TOKENS, Judge, load_scorer, refuse_twins
+from auditor.audits.rating.labels import declared_scales
+from auditor.audits.rating.people import mentioned, read_humans
 from auditor.audits.rating.prompt import ORDER
 from auditor.audits.rating.rating_pass import Member, Progress, RatingPass
+from auditor.audits.rating.ready import counted, require_usable
 from auditor.audits.rating.rubric import Rubric
 from auditor.audits.rating.rubric import load as load_rubric
 from auditor.audits.rating.score_cache import ScoreCache
@@ -76,9 +79,10 @@ def run(spec: RatingSpec, inputs: Mapping[str, InputFile], context: Context) -> 
         If a person asked for it; what was rated stays.
     """
     task = _task(spec, inputs, context)
+    total = _count(task, inputs, context)
+    require_usable(task.models, task.rubric, task.axes, spec, n_ctx=task.n_ctx)
     if any(model.is_starter for model in task.models):
         context.warning("starter", STARTER_WARNING)
-    total = _count(task, context)
     progress = Progress(total=total * len(task.axes) * len(task.members))
     begun = time.perf_counter()
     told = _rate_all(task, context, progress)
@@ -105,8 +109,11 @@ def _task(spec: RatingSpec, inputs: Mapping[str, InputFile], context: Context) -
             "A certificate needs human ratings", column="epsilon", fix="Add a file of human ratings, or leave it empty."
         )
     refuse_twins(models)
-    if spec.paraphrase and not any(name.startswith("5") for name in spec.variants):
-        raise InputError("The paraphrase asks for scores from 1 to 5", column="paraphrase", fix="Add the prompt 5.")
+    if spec.paraphrase and "5" not in spec.variants:
+        # Beside a prompt with examples it would measure what these do.
+        raise InputError(
+            "The paraphrase asks for scores from 1 to 5, without examples", column="paraphrase", fix="Add the prompt 5."
+        )
     asked: list[tuple[int, str]] = [(place, name) for place in range(len(models)) for name in spec.variants]
     # The probe comes last, so that the members before it are those whose scores are merged.
     asked += [(0, PARAPHRASED)] if spec.paraphrase else []
@@ -123,9 +130,14 @@ def _merged(task: _Task) -> int:
     return len(task.models) * len(task.spec.variants)
 
 
-def _count(task: _Task, context: Context) -> int:
+def _count(task: _Task, inputs: Mapping[str, InputFile], context: Context) -> int:
+    """How many conversations there are to rate; what human ratings say of others is found out at the same time."""
     context.progress(0, None, "Reading the conversations")
-    total = files.count(task.file, task.spec.mapping, limit=task.spec.limit)
+    humans = inputs.get("humans")
+    total, units = counted(_readable(task), mentioned(humans.path, humans.name) if humans else frozenset())
+    if humans is not None and total:
+        scales = declared_scales(task.spec.people_scale, task.axes, linear=task.spec.people_mapping == "linear")
+        read_humans(humans.path, humans.name, units, task.axes, scales)
     if total == 0:
         raise InputError(
             "The file holds no conversation that can be rated",
@@ -159,8 +171,10 @@ def _rate_with(
 ) -> None:
     """All passes of one judge, while its model is loaded."""
     explain = task.spec.explain == "all"
+    # What a sentence takes comes on top, so that a score does not depend on whether one was asked for.
+    talk = TALK_TOKENS if explain else 0
     own = [member for member in task.members if member.place == place]
-    with load_scorer(model, n_ctx=task.n_ctx, explain=explain) as scorer:
+    with load_scorer(model, n_ctx=task.n_ctx + talk, explain=explain) as scorer:
         measured = output.plan_of(scorer, place, context)
         before = scorer.decoded
         for member in own:
@@ -169,20 +183,18 @@ def _rate_with(
                 task.rubric,
                 task.axes,
                 scope=task.spec.scope,
-                n_ctx=task.n_ctx,
+                n_ctx=task.n_ctx + talk,
                 form=variant(member.variant),
                 explain=explain,
             )
-            told.settings |= judge.settings if not told.settings else {}
+            told.settings |= {**judge.settings, "room": judge.prompt.room} if not told.settings else {}
             skip = _skipper(task, context) if member.number == 0 else _ignore
-            found = files.conversations(task.file, task.spec.mapping, on_bad=skip, limit=task.spec.limit)
-            RatingPass(judge, member, context, cache, progress, explain=explain).rate(found)
+            RatingPass(judge, member, context, cache, progress, explain=explain).rate(_readable(task, skip))
         if place == 0 and task.spec.order_probe:
             drawn = pairs.drawn_pairs(lambda: _readable(task), task.spec.order_probe, context.seed)
-            reserve = TALK_TOKENS if explain else 0
-            pairs.OrderProbe(scorer, context, cache, n_ctx=task.n_ctx, reserve=reserve).ask(drawn, progress)
+            pairs.OrderProbe(scorer, context, cache, n_ctx=task.n_ctx + talk, reserve=talk).ask(drawn, progress)
         progress.tokens += scorer.decoded - before
-        told.settings |= scorer.settings if place == 0 else {}
+        told.settings |= {**scorer.settings, "n_ctx": task.n_ctx} if place == 0 else {}
         told.judges.append(
             JudgeInfo(
                 name=model.name,
@@ -208,12 +220,13 @@ def _skipper(task: _Task, context: Context) -> Any:
     return skip
 
 
-def _readable(task: _Task) -> Iterator[Conversation]:
-    return files.conversations(task.file, task.spec.mapping, on_bad=_ignore, limit=task.spec.limit)
-
-
 def _ignore(_bad: BadRow) -> None:
-    """The first pass has flushed it."""
+    """The first pass flushes it."""
+
+
+def _readable(task: _Task, on_bad: Callable[[BadRow], None] = _ignore) -> Iterator[Conversation]:
+    spec = task.spec
+    return files.conversations(task.file, spec.mapping, on_bad=on_bad, limit=spec.limit, scope=spec.scope)
 
 
 def _summaries(task: _Task, collected: output.Collected, context: Context) -> list[AxisSummary]:
@@ -222,7 +235,7 @@ def _summaries(task: _Task, collected: output.Collected, context: Context) -> li
             name,
             task.rubric.axis(name).title,
             collected.p[name],
-            collected.groups if collected.has_groups else None,
+            collected.groups,
             confidence=task.spec.confidence,
             seed=context.seed,
             expected=collected.expected[name],

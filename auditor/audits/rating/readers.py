@@ -7,12 +7,13 @@ import csv
 import io
 import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import operator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, BinaryIO
 
 from auditor.audits import InputFile
-from auditor.audits.rating.conversation import BadRow, Conversation, Turn
-from auditor.audits.rating.records import Unusable, conversation, from_speakers, label, role_of
+from auditor.audits.rating.conversation import BadRow, Conversation
+from auditor.audits.rating.records import Unusable, conversation, from_speakers
 from auditor.errors import InputError, printable
 
 MAX_LINE_BYTES = 16 * 1024**2
@@ -105,13 +106,13 @@ def _shallow(events: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
 
 
 def csv_records(file: InputFile, columns: Sequence[str], delimiter: str) -> Iterator[Record]:
-    """Rows of a delimited table as column -> cell; row 1 is the first after the header."""
+    """Rows of a delimited table as column -> cell; row 1 is the first after the header, which empty lines may precede."""
     csv.field_size_limit(MAX_LINE_BYTES)
     number = 0
     with file.path.open("rb") as stream:
         reader = csv.reader(_csv_lines(stream), delimiter=delimiter, strict=True)
         try:
-            for number, cells in enumerate(reader):
+            for number, cells in enumerate(itertools.dropwhile(operator.not_, reader)):
                 if number == 0 or not cells:
                     continue
                 if len(cells) != len(columns):
@@ -167,43 +168,6 @@ def parquet_records(file: InputFile) -> Iterator[Record]:
 
 def _first_line(error: BaseException) -> str:
     return printable((str(error).splitlines() or [type(error).__name__])[0], 160)
-
-
-def long_items(records: Iterator[Record], mapping: Mapping[str, str]) -> Iterator[Item]:
-    """Conversations from a table with one turn a row; rows of one id stand together.
-
-    A damaged row spoils its conversation, since a conversation with a turn missing is another conversation.
-    """
-
-    def key(entry: Record) -> str:
-        return "" if isinstance(entry[1], BadRow) else str(entry[1].get(mapping["id"]))
-
-    number = 0
-    for _, entries in itertools.groupby(records, key):
-        turns: list[Turn] = []
-        bad: BadRow | None = None
-        first = 0
-        record: dict[str, Any] = {}
-        for row, record in entries:
-            first = first or row
-            if isinstance(record, BadRow):
-                bad = bad or record
-                continue
-            try:
-                label(record.get(mapping["id"]), mapping["id"])
-                role = role_of(record.get(mapping["role"]), mapping["role"])
-                turns.append(Turn(role, str(record.get(mapping["text"]) or "")))
-            except Unusable as error:
-                bad = bad or error.bad_row(row)
-        if bad is not None:
-            yield bad
-            continue
-        number += 1
-        try:
-            group = record.get(mapping["group"]) if "group" in mapping else None
-            yield conversation(turns, first, record.get(mapping["id"]), group)
-        except Unusable as error:
-            yield error.bad_row(first)
 
 
 def is_rule(line: str) -> bool:

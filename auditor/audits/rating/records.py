@@ -93,7 +93,7 @@ def role_of(name: object, column: str) -> str:
 
 
 def from_json(record: object, row: int, mapping: Mapping[str, str]) -> Conversation:
-    """An OpenAI, ShareGPT or HH-RLHF record."""
+    """An OpenAI, ShareGPT or HH-RLHF record; id and group are read from the mapped fields, else from "id" and "group"."""
     if not isinstance(record, dict):
         raise Unusable("The record is not a JSON object", value=record)
     kind = kind_of(record, mapping)
@@ -110,7 +110,7 @@ def from_json(record: object, row: int, mapping: Mapping[str, str]) -> Conversat
             value=", ".join(str(key) for key in list(record)[:8]),
             fix="Use the OpenAI, ShareGPT or HH-RLHF form.",
         )
-    return conversation(turns, row, record.get("id"), record.get("group"))
+    return conversation(turns, row, *(record.get(mapping.get(field, field)) for field in ("id", "group")))
 
 
 def kind_of(record: Mapping[str, Any], mapping: Mapping[str, str]) -> str | None:

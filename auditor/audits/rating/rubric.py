@@ -105,13 +105,23 @@ def problems(fields: Mapping[str, Any]) -> list[Problem]:
     for place, text in _texts(fields):
         if place not in known and isinstance(text, str) and not text.strip():
             found.append(Problem(place, "This text is empty."))
-    seen: set[object] = set()
+    found += _twins(fields, "name", "Another axis has this name: give each its own.")
+    # The judge is asked for an axis by its title: two of one title would be one question.
+    found += _twins(fields, "title", "Another axis has this title, by which the judge is asked: give each its own.")
+    return found
+
+
+def _twins(fields: Mapping[str, Any], field: str, sentence: str) -> list[Problem]:
+    """A problem for every axis whose text in a field an earlier axis has."""
+    found: list[Problem] = []
+    seen: set[str] = set()
     for number, axis in _axes(fields):
-        name = axis.get("name")
-        if isinstance(name, str):
-            if name and name in seen:
-                found.append(Problem(("axes", number, "name"), "Another axis has this name: give each its own.", name))
-            seen.add(name)
+        text = axis.get(field)
+        if isinstance(text, str):
+            plain = " ".join(text.split()).casefold()
+            if plain and plain in seen:
+                found.append(Problem(("axes", number, field), sentence, text))
+            seen.add(plain)
     return found
 
 

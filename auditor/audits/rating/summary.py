@@ -75,8 +75,8 @@ def of_members(judges: list[JudgeInfo], paraphrase: list[Paraphrase], order: Pai
 
 
 def paraphrase(context: Context, members: Sequence[Member], axes: Sequence[str]) -> list[Paraphrase]:
-    """The probe, the last member, beside the first judge's prompt on the same scale, without examples if there is one."""
-    own = min((m for m in members[:-1] if m.place == 0 and m.variant[0] == "5"), key=lambda m: len(m.variant))
+    """The probe, the last member, beside the first judge's prompt on the same scale, which has no examples either."""
+    own = next(member for member in members[:-1] if member.place == 0 and member.variant == "5")
     first, probe = (scores_of(context, member, axes) for member in (own, members[-1]))
     found = []
     for axis in axes:

@@ -84,9 +84,7 @@ class Own:
     """A rating of the rater at the keyboard that holds."""
 
     record: str
-    score: float
-    note: str
-    blind: bool | None
+    given: GivenRating
 
 
 @dataclass(frozen=True)
@@ -131,7 +129,7 @@ class HandQueue:
             body = record.body
             if body["rater"] == self.rater and str(body["unit"]).isdecimal():
                 key = (int(body["unit"]), str(body["axis"]))
-                self._own[key] = Own(record.id, body["score"], body["note"], body.get("blind"))
+                self._own[key] = Own(record.id, GivenRating.of(body))
                 if "blind" in body:
                     self._steps.append(Step(key, None))
 
@@ -182,7 +180,7 @@ class HandQueue:
 
     def took(self, key: tuple[int, str], record: str, given: GivenRating, before: GivenRating | None) -> None:
         """Remember a rating that was committed."""
-        self._own[key] = Own(record, given.score, given.note, given.blind)
+        self._own[key] = Own(record, given)
         self._steps.append(Step(key, before))
 
     def last_step(self) -> tuple[Step, Own] | None:
@@ -196,12 +194,7 @@ class HandQueue:
         self._steps.pop()
         del self._own[step.key]
         if record is not None and step.before is not None:
-            self._own[step.key] = Own(record, step.before.score, step.before.note, step.before.blind)
-
-
-def as_given(key: tuple[int, str], rater: str, own: Own | None) -> GivenRating | None:
-    """A rating that holds, as it would be given once more."""
-    return None if own is None else GivenRating(str(key[0]), key[1], rater, own.score, own.note, own.blind)
+            self._own[step.key] = Own(record, step.before)
 
 
 def known_raters(records: Sequence[Record], also: str) -> list[str]:

@@ -1,6 +1,7 @@
 """Rating by hand: one conversation in large, the levels of the rubric beside their keys, and nothing else."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal
@@ -9,7 +10,7 @@ from PySide6.QtWidgets import QLineEdit, QSplitter, QVBoxLayout, QWidget
 
 from auditor.case.records import GivenRating
 from auditor.desktop.panels.hand_bar import HandBar
-from auditor.desktop.panels.hand_queue import HandQueue, Places, arrange_places, as_given, known_raters
+from auditor.desktop.panels.hand_queue import HandQueue, Places, arrange_places, known_raters
 from auditor.desktop.panels.hand_texts import HandTexts
 from auditor.desktop.panels.rate_guide import LevelKeys
 from auditor.desktop.panels.rate_judge import SHOWN, JudgeCard
@@ -193,7 +194,7 @@ class RateByHand(QWidget):
         # A note that was typed and not rated with waits until the rater comes back.
         if len(self.queue):
             own = self.queue.own(self.queue.place)
-            if self.note.text() != (own.note if own else ""):
+            if self.note.text() != (own.given.note if own else ""):
                 self._drafts[self.queue.key(self.queue.place)] = self.note.text()
 
     def _show_place(self) -> None:
@@ -204,8 +205,8 @@ class RateByHand(QWidget):
         own = self.queue.own(place)
         name = self._model.cell(self.queue.source(place), "id")
         self.bar.show_unit(str(name), row)
-        self.guide.show_axis(self.rubric_axes[axis], own.score if own else None)
-        self.note.setText(self._drafts.get((row, axis), own.note if own else ""))
+        self.guide.show_axis(self.rubric_axes[axis], own.given.score if own and own.given.is_on_five else None)
+        self.note.setText(self._drafts.get((row, axis), own.given.note if own else ""))
         self._show_progress()
         self._show_judge(is_new=True)
         self._texts.show(row, self._upcoming())
@@ -255,7 +256,8 @@ class RateByHand(QWidget):
     def _commit(self, key: tuple[int, str], given: GivenRating) -> bool:
         run, made = self._run, list[str]()
         assert run is not None
-        before = as_given(key, self.queue.rater, self.queue.own(self.queue.place))
+        own = self.queue.own(self.queue.place)
+        before = own.given if own else None
         kept = self._session.commit_judgement(
             run.path.name, lambda case: made.extend(case.add_human_ratings(run.path.name, [given]))
         )
@@ -298,7 +300,7 @@ class RateByHand(QWidget):
         if not self._session.commit_judgement(run.path.name, work):
             return
         self.queue.undone(step, again[0] if again else None)
-        self._drafts[step.key] = own.note
+        self._drafts[step.key] = own.given.note
         place = self.queue.position(step.key)
         if place is None:
             # It was given on an axis that is not asked for now.
@@ -308,7 +310,9 @@ class RateByHand(QWidget):
         else:
             self.queue.place = place
             self._show_place()
-        self._session.said.emit(f"Withdrawn: {own.score:g} for {step.key[1].replace('_', ' ')}, row {step.key[0]:,}.")
+        self._session.said.emit(
+            f"Withdrawn: {own.given.score:g} for {step.key[1].replace('_', ' ')}, row {step.key[0]:,}."
+        )
 
     def skip(self) -> None:
         """Go on without a rating."""
@@ -325,10 +329,9 @@ class RateByHand(QWidget):
 
     def _keep_note(self) -> None:
         own = self.queue.own(self.queue.place) if len(self.queue) else None
-        if own is not None and own.note != self.note.text().strip():
-            key = self.queue.key(self.queue.place)
-            given = GivenRating(str(key[0]), key[1], self.queue.rater, own.score, self.note.text().strip(), own.blind)
-            if self._commit(key, given):
+        if own is not None and own.given.note != self.note.text().strip():
+            given = replace(own.given, note=self.note.text().strip())
+            if self._commit(self.queue.key(self.queue.place), given):
                 self._show_place()
         self.turns.setFocus()
 

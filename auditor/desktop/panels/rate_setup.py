@@ -31,10 +31,12 @@ class RateSetup(RunSetup):
         super().__init__(session, "rating", form, "Seed of the bootstrap", _WHY_NOT, parent)
         self._path: Path | None = None
         self._preview: dict[str, Any] | None = None
+        #: What the preview was asked for: an empty last reply can be rated as part of the whole conversation only.
+        self._scope = ""
         self._build_input()
         self._build_model()
         self._build_people()
-        self.form.changed.connect(self.refresh_cost)
+        self.form.changed.connect(self._changed)
 
     def _build_input(self) -> None:
         self._layout.addWidget(plain_label("Conversations", name="heading"))
@@ -88,11 +90,18 @@ class RateSetup(RunSetup):
         self._path = path
         self._ask_preview({})
 
+    def _changed(self) -> None:
+        if self._path is not None and self._preview is not None and self.form.values()["scope"] != self._scope:
+            self._ask_preview(self.file.columns())
+        self.refresh_cost()
+
     def _ask_preview(self, mapping: dict[str, str]) -> None:
         self._preview = None
+        self._scope = self.form.values()["scope"]
         self.file.show_reading(self._path.name if self._path else "")
         self._enable()
-        asked = {"audit": "rating", "role": "conversations", "path": str(self._path), "options": {"mapping": mapping}}
+        options = {"mapping": mapping, "scope": self._scope}
+        asked = {"audit": "rating", "role": "conversations", "path": str(self._path), "options": options}
         self._session.asker.ask("preview", asked, self._show_preview, self._show_problem, kind="rate preview")
 
     def _show_problem(self, sentence: str) -> None:
@@ -106,10 +115,8 @@ class RateSetup(RunSetup):
         n, n_bad = found["n_rows"], found["n_problems"]
         count = f"{n:,} conversation{'s' if n != 1 else ''}"
         bad = f", {n_bad:,} record{'s' if n_bad != 1 else ''} that cannot be rated" if n_bad else ""
-        extra = rating.Spec.model_fields["mapping"].json_schema_extra
-        fields = extra["fields"] if isinstance(extra, dict) else []
-        names = {str(field): str(field).capitalize() for field in (fields if isinstance(fields, list) else [])}
-        self.file.show_found(found, f"{found['format']}: {count}{bad}.", names)
+        names = {field: field.capitalize() for field in found["fields"]}
+        self.file.show_found(found, f"{found['format']}: {count}{bad}. {found['unread']}".rstrip(), names)
         self.refresh_cost()
 
     def _ask_cost(self) -> None:

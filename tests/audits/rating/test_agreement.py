@@ -88,12 +88,13 @@ def test_equals_independent_computations(tmp_path: Path, low: float, high: float
 
 
 def ceiling(people: NDArray[np.float64]) -> float:
-    found = []
+    found, counts = [], []
     for rater in range(people.shape[1]):
         rest = np.delete(people, rater, axis=1)
         both = ~np.isnan(people[:, rater]) & ~np.isnan(rest).all(axis=1)
         found.append(rank(people[both, rater], np.round(np.nanmean(rest[both], axis=1), 9)))
-    return float(np.mean(found))
+        counts.append(both.sum())
+    return float(np.dot(found, counts) / np.sum(counts))
 
 
 def test_people_within_1_of_each_other(tmp_path: Path) -> None:
@@ -103,9 +104,21 @@ def test_people_within_1_of_each_other(tmp_path: Path) -> None:
         rest = np.delete(scores, rater, axis=1)
         both = ~np.isnan(scores[:, rater]) & ~np.isnan(rest).all(axis=1)
         others = np.floor(np.nanmean(rest[both], axis=1) + 0.5)
-        shares.append((np.abs(scores[both, rater] - others) <= 1).mean())
+        shares += (np.abs(scores[both, rater] - others) <= 1).tolist()
     found = measured(tmp_path, p, scores, PeopleScale(), lengths)
     assert found.human_within1.value == pytest.approx(np.mean(shares), abs=1e-9)
+
+
+def test_who_rated_two_units_does_not_decide_what_people_agree_on(tmp_path: Path) -> None:
+    """A visitor who rates two units the other way round counts as two units, not as a third of all ratings."""
+    p, scores, lengths = synthetic(4)
+    two = np.column_stack([scores[:, :2], np.full(len(scores), np.nan)])
+    extremes = np.argsort(np.nansum(two, axis=1))[[0, -1]]
+    visited = two.copy()
+    visited[extremes, 2] = [5, 1]
+    without, with_visitor = (measured(tmp_path, p, people, PeopleScale(), lengths) for people in (two, visited))
+    assert with_visitor.human_ceiling.value == pytest.approx(without.human_ceiling.value, abs=0.1)
+    assert with_visitor.human_within1.value == pytest.approx(without.human_within1.value, abs=0.05)
 
 
 def test_baseline_is_the_best_constant_answer(tmp_path: Path) -> None:

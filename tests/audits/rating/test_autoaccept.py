@@ -292,7 +292,7 @@ def test_words_and_intervals() -> None:
     drawn = np.random.default_rng(0).uniform(0.99, 1, 1000)
     assert all(share <= float(short(share)) < 1 for share in drawn)
     assert [percent(share) for share in (0.1, 0.025, 0.9, 0.999, 1.0)] == ["10%", "2.5%", "90%", "99.9%", "100%"]
-    assert [coefficient(value) for value in (0.5, -0.5, 1.0, -1.0, 0.996)] == [".50", "-.50", "1.00", "-1.00", "1.00"]
+    assert [coefficient(value) for value in (0.5, -0.5, 1.0, -1.0, 0.996)] == [".50", "−.50", "1.00", "−1.00", "1.00"]
     theirs = binomtest(3, 40).proportion_ci(0.9, method="exact")
     ours = exact_interval(3, 40, 0.9)
     assert (ours.low, ours.high) == (pytest.approx(theirs.low), pytest.approx(theirs.high))

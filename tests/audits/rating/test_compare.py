@@ -10,6 +10,7 @@ from auditor.audits.rating.compare import COLUMNS, RunTables, compare, mcnemar
 from auditor.audits.rating.figures_compare import compare_pictures
 from auditor.audits.rating.labels import HumanRating, PeopleScale
 from auditor.errors import InputError
+from auditor.stats.bootstrap import joined
 from numpy.typing import NDArray
 from scipy import stats
 from tests.ratings import SCORES, write_ratings
@@ -233,15 +234,31 @@ def test_another_room_is_another_instrument_where_something_was_left_out(
 ) -> None:
     _, a, b = scores
 
-    def room(name: str, n_ctx: int, n_truncated: int) -> RunTables:
-        more = {"n_truncated": n_truncated, "provenance": {"settings": {"n_ctx": n_ctx}}}
+    def room(name: str, n_ctx: int, n_truncated: int, **settings: Any) -> RunTables:
+        more = {"n_truncated": n_truncated, "provenance": {"settings": {"n_ctx": n_ctx, **settings}}}
         return run(tmp_path, name, b, more=more)
 
     unknown = run(tmp_path, "unknown", a, more={"n_truncated": 3})
     runs = [room("first", 2048, 0), room("whole", 4096, 0), room("cut", 1024, 3), room("same", 2048, 3), unknown]
+    # Earlier versions cut otherwise, and otherwise again with explanations.
+    runs += [room("later", 2048, 3, room=1600), room("said", 2048, 3, explanations="all")]
     found = compare(runs, [], confidence=0.95, seed=0)
-    assert [pair.differs for pair in found.pairs] == [(), ("tokens that a conversation may take",), (), ()]
+    other = ("tokens that a conversation may take",)
+    assert [pair.differs for pair in found.pairs] == [(), other, (), (), other, other]
     assert "first and cut differ in tokens" in found.cautions[-1].message
+
+
+def test_contexts_that_one_run_alone_knows_count(tmp_path: Path, scores: tuple[NDArray[np.float64], ...]) -> None:
+    """A file may have been read without its groups first, and with them later."""
+    _, a, b = scores
+    contexts = [f"c{row // 6}" for row in range(N)]
+    plain, grouped = run(tmp_path, "plain", a, sha256="one"), run(tmp_path, "grouped", b, groups=contexts)
+    for runs in ([plain, grouped], [grouped, plain]):
+        found = compare(runs, labelled(a), confidence=0.95, seed=0).pairs[0].axes[0]
+        assert found.groups == N / 6
+        assert found.people is not None
+        assert found.people.groups == N / 6
+    assert joined("aabbcd", "xyyzzw") == ("a", "a", "a", "a", "a", "d")
 
 
 def test_people_on_another_scale_give_ranks_only(tmp_path: Path, scores: tuple[NDArray[np.float64], ...]) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from auditor.audits import InputFile
+from auditor.audits import InputFile, rating
 from auditor.audits.rating import inputs
 from auditor.audits.rating.conversation import BadRow, Conversation
 from auditor.errors import InputError
@@ -152,8 +152,118 @@ def test_limit_and_row_lookup(tmp_path: Path) -> None:
     path = tmp_path / "many.jsonl"
     lines = [json.dumps({"messages": [{"role": "assistant", "content": f"reply {i}"}]}) for i in range(20)]
     path.write_text("\n".join(lines), encoding="utf-8")
-    assert inputs.count(file_of(path), {}) == 20
-    assert inputs.count(file_of(path), {}, limit=5) == 5
+    assert len(read(path)[0]) == 20
+    limited = inputs.conversations(file_of(path), {}, on_bad=lambda _: None, limit=5)
+    assert [found.row for found in limited] == [1, 2, 3, 4, 5]
     assert turns(inputs.conversation_at(file_of(path), {}, 7)) == [("assistant", "reply 6")]
     with pytest.raises(InputError, match="row 21"):
         inputs.conversation_at(file_of(path), {}, 21)
+
+
+def csv_file(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "table.csv"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+CONTEXTS = [
+    {"uid": f"u{number}", "ctx": context, "messages": [{"role": "assistant", "content": "Hello."}]}
+    for number, context in enumerate("aab")
+]
+
+
+@pytest.mark.parametrize("form", ["contexts.jsonl", "contexts.json"])
+def test_id_and_group_of_json_records_are_read_from_the_mapped_fields(tmp_path: Path, form: str) -> None:
+    path = tmp_path / form
+    is_array = form.endswith(".json")
+    path.write_text(json.dumps(CONTEXTS) if is_array else "\n".join(map(json.dumps, CONTEXTS)), encoding="utf-8")
+    found, _ = read(path, {"group": "ctx", "id": "uid"})
+    assert [(each.id, each.group) for each in found] == [("u0", "a"), ("u1", "a"), ("u2", "b")]
+    shown = inputs.preview(file_of(path), {"group": "ctx"})
+    assert (shown.fields, shown.columns) == (("id", "group"), ("uid", "ctx"))
+    assert [row["group"] for row in shown.rows] == ["a", "a", "b"]
+    assert shown.unread == "Fields that are not read: 'uid'."
+    with pytest.raises(InputError, match=r"'nosuchkey': None of the first records has the field mapped to id"):
+        read(path, {"id": "nosuchkey"})
+    with pytest.raises(InputError, match=r"'response': Records of this form do not have this field"):
+        read(path, {"response": "ctx"})
+
+
+def test_what_is_read_without_a_word_is_told(tmp_path: Path) -> None:
+    """A run keeps the columns that were taken for a field, and names those that were not read."""
+    wide = inputs.recognise(file_of(csv_file(tmp_path, "instruction,input,output\nTranslate,Good morning,Hi\n")), {})
+    assert wide.mapping == {"prompt": "instruction", "response": "output"}
+    assert wide.unread_words == "Columns that are not read: 'input'."
+    chosen = inputs.recognise(file_of(written(tmp_path, "hh.jsonl")), {})
+    assert chosen.mapping == {"text": "chosen"}
+    assert inputs.mapping_of(file_of(tmp_path / "erased.csv"), {"id": "x"}) == {"id": "x"}
+
+
+@pytest.mark.parametrize(
+    ("header", "mapping", "words"),
+    [
+        ("prompt,response,response", {}, "'response': The column stands twice"),
+        ("id,role,text,answer", {"role": "role", "response": "answer"}, "not both: response and role are mapped"),
+        ("id,role,text,prompt", {"prompt": "prompt"}, "'prompt': The field prompt is not used in a table with a turn"),
+    ],
+)
+def test_columns_are_never_lost_silently(tmp_path: Path, header: str, mapping: dict[str, str], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        read(csv_file(tmp_path, f"{header}\n1,2,3,4\n"), mapping)
+
+
+def test_columns_that_somebody_mapped_come_before_columns_with_usual_names(tmp_path: Path) -> None:
+    path = csv_file(tmp_path, "id,who,what,answer\n1,user,Hi?,x\n1,assistant,Hello.,x\n")
+    found, _ = read(path, {"role": "who", "text": "what"})
+    assert [turns(conversation) for conversation in found] == [EXPECTED]
+
+
+TURNS = "id,role,text\n"
+
+
+@pytest.mark.parametrize(
+    ("rows", "rated", "told"),
+    [
+        ("a,user,Q\na,assistant,R\na,user,Q2,oops\na,assistant,R2\nb,user,Q\nb,assistant,R\n", ["b"], ["4 cells"]),
+        ("a,user,Q\na,assistant,R\noops\nb,user,Q\nb,assistant,R\nc,assistant,R\n", ["c"], ["1 cells", "Row 3 "]),
+        ("oops\na,assistant,R\nb,assistant,R\n", ["b"], ["1 cells", "Row 1 "]),
+        ("a,user,Q\nb,user,Q\na,assistant,R\nb,assistant,R\nc,assistant,R\n", ["c"], ["by id"] * 4),
+        (",user,Q\n,assistant,R\n,user,Q\n,assistant,R\n", [], ["The id is empty"] * 4),
+        ("a,user,Q\n ,assistant,R\nb,user,Q\nb,assistant,R\n", [], ["The id is empty", "Row 2 "]),
+    ],
+    ids=["damaged within", "damaged between", "damaged first", "not together", "no ids", "an id missing"],
+)
+def test_no_part_of_a_conversation_is_rated_as_a_whole_one(
+    tmp_path: Path, rows: str, rated: list[str], told: list[str]
+) -> None:
+    found, bad = read(csv_file(tmp_path, TURNS + rows))
+    assert [conversation.id for conversation in found] == rated
+    sentences = [row.sentence("table.csv") for row in bad]
+    assert len(sentences) == len(told)
+    assert all(words in sentence for words, sentence in zip(told, sentences, strict=True))
+    # A run that was interrupted goes on after the last one.
+    assert [row.row for row in bad] == sorted({row.row for row in bad})
+
+
+def test_a_header_after_empty_lines_is_no_conversation(tmp_path: Path) -> None:
+    found, _ = read(csv_file(tmp_path, "\n\nprompt,response\nHi?,Hello.\n"))
+    assert [(each.row, turns(each)) for each in found] == [(1, EXPECTED)]
+
+
+def test_an_empty_last_reply_is_not_rated_but_may_end_a_conversation(tmp_path: Path) -> None:
+    path = tmp_path / "tools.jsonl"
+    record = {"chosen": "\n\nHuman: hi\n\nAssistant: hello\n\nHuman: more\n\nAssistant:"}
+    path.write_text(json.dumps(record), encoding="utf-8")
+    bad: list[BadRow] = []
+    assert list(inputs.conversations(file_of(path), {}, on_bad=bad.append, scope="last_response")) == []
+    assert "The last reply is empty" in bad[0].sentence("tools.jsonl")
+    assert len(read(path)[0]) == 1
+    assert inputs.preview(file_of(path), {}, "last_response").n_problems == 1
+
+
+def test_columns_recognised_and_columns_mapped_are_read_the_same_way(tmp_path: Path) -> None:
+    """The command line asks with no mapping, the window with what it showed: human ratings of one count for the other."""
+    file = InputFile(written(tmp_path, "wide.csv"), "wide.csv", "abc")
+    shown = inputs.preview(file, {}).mapping
+    assert rating.read_by(file, {}) == rating.read_by(file, {"mapping": shown}) == ("abc", shown)
+    assert shown == {"prompt": "prompt", "response": "response"}

@@ -39,7 +39,7 @@ def conversation(row: int, group: str | None, asked: str, reply: str) -> Convers
 def test_pairs_are_different_replies_of_one_group_to_the_same_turns() -> None:
     given = [
         conversation(1, "a", "Q", "one"),
-        conversation(2, "a", "Q", "one"),  # the same reply
+        conversation(2, "a", "Q", "one \n"),  # the same reply, but for blanks that no prompt has
         conversation(3, "a", "another Q", "two"),  # another context
         conversation(4, "a", "Q", "three"),
         conversation(5, "b", "Q", "four"),  # another group, alone

@@ -14,6 +14,7 @@ from auditor.audits.rating.people import (
     HumanRating,
     PeopleScale,
     UnitIndex,
+    check,
     from_case,
     people_of_case,
     preview,
@@ -116,6 +117,31 @@ def test_every_axis_may_have_its_own_scale(tmp_path: Path, units: UnitIndex) -> 
     assert [rating.score for rating in ratings] == [0, 3]
     with pytest.raises(InputError, match="scale from 0 to 1"):
         read(tmp_path, HEAD + "a,naturalness,Ada,3\n", units, scales)
+
+
+def test_many_scores_far_below_the_top_of_the_scale_are_a_caution(tmp_path: Path) -> None:
+    """People who used 1 to 3 and did not say so would be counted in points that nobody declared."""
+    ids = [f"c{number}" for number in range(30)]
+    index = UnitIndex(frozenset(range(30)), {name: [row] for row, name in enumerate(ids)})
+    three = HEAD + "".join(f"{name},naturalness,Ada,{1 + row % 3}\n" for row, name in enumerate(ids))
+    (caution,) = read(tmp_path, three, index)[1]
+    assert caution.message.startswith(
+        "naturalness: of 30 human ratings none is above 3, though the scale is taken to go"
+    )
+    assert read(tmp_path, three, index, {"naturalness": PeopleScale(1, 3)})[1] == []
+    assert read(tmp_path, three + "row-0,on_topic,Ada,2\n" + "row-1,naturalness,Bo,5\n", index)[1] == []
+    given = [record(str(row), "naturalness", "Ada", 1 + row % 3) for row in range(30)]
+    assert people_of_case(given, index, AXES).cautions == [caution]
+
+
+def test_a_file_is_checked_before_there_is_a_run(tmp_path: Path) -> None:
+    path = tmp_path / "humans.csv"
+    for data, words in (("a,naturalness,Ada,9\n", "not on the scale"), ("a,kindness,Ada,3\n", "None of the axes")):
+        path.write_text(HEAD + data, encoding="utf-8")
+        with pytest.raises(InputError, match=words):
+            check(path, "humans.csv", AXES, FIVE)
+    path.write_text(HEAD + "a,naturalness,Ada,3\n", encoding="utf-8")
+    check(path, "humans.csv", AXES, FIVE)
 
 
 @pytest.mark.parametrize("text", ["5", "5-1", "1-1", "1 to 5", "a-b", "", "1-5-9", "1-inf"])

@@ -6,10 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from auditor.audits import InputFile, rating
 from auditor.audits.memory import MemoryContext
+from auditor.audits.rating import inputs, rubric
+from auditor.audits.rating.judge import TALK_TOKENS, Judge, load_scorer
 from auditor.audits.rating.rating_pass import Member, flushed, rows_of
+from auditor.audits.rating.rubric import Axis
 from auditor.audits.rating.score_cache import Entry, ScoreCache
 from auditor.errors import Cancelled, InputError
 from auditor.models import ModelFile
@@ -54,6 +58,29 @@ def test_a_run_again_decodes_nothing_and_a_longer_one_only_what_is_new(
     # The rubric, one conversation and two questions: not the four conversations before.
     assert longer.headline["tokens_decoded"] < first.headline["tokens_decoded"]
     assert scores(contexts[2])[:8] == scores(contexts[0])
+
+
+@pytest.mark.slow
+def test_more_axes_than_the_engine_takes_at_once_are_asked_one_after_the_other(starter_model: ModelFile) -> None:
+    """30 axes while sentences are asked for: 24 branches fit. Each gets the score that it gets among five."""
+    levels = ("awful", "poor", "fair", "good", "great")
+    axes = [
+        Axis(name=f"axis_{n}", title=f"Wording {n}", question=f"How good is wording {n}?", levels=levels)
+        for n in range(30)
+    ]
+    many = rubric.load().model_copy(update={"axes": tuple(axes)})
+    conversation = next(iter(inputs.conversations(InputFile(SAMPLE, SAMPLE.name, ""), {}, on_bad=print)))
+    found: dict[int, list[tuple[float, ...]]] = {}
+    with load_scorer(starter_model, n_ctx=2048 + TALK_TOKENS, explain=True) as scorer:
+        assert scorer.max_leaves < 30
+        for asked in (30, 5):
+            names = [axis.name for axis in axes]
+            judge = Judge(scorer, many, names, scope="last_response", n_ctx=2048)
+            layout = judge.layout([judge.prepare(conversation)], [range(asked)])
+            scored = sorted((one for batch in judge.score(layout) for one in batch), key=lambda one: one.axis)
+            assert [one.axis for one in scored] == list(range(asked))
+            found[asked] = [one.logits for one in scored]
+    np.testing.assert_allclose(found[30][:5], found[5], atol=0.5)
 
 
 @pytest.mark.slow

@@ -35,7 +35,12 @@ _RUBRICS = st.builds(
     Rubric,
     name=st.from_regex(r"[a-z0-9][a-z0-9_.-]{0,59}", fullmatch=True),
     title=_FILLED,
-    axes=st.lists(_AXES, min_size=1, max_size=3, unique_by=lambda axis: axis.name).map(tuple),
+    axes=st.lists(
+        _AXES,
+        min_size=1,
+        max_size=3,
+        unique_by=(lambda axis: axis.name, lambda axis: " ".join(axis.title.split()).casefold()),
+    ).map(tuple),
 )
 
 
@@ -90,6 +95,7 @@ def put(place: tuple[str | int, ...], value: object) -> dict[str, Any]:
         (("axes", 0, "name"), "On topic", "Small letters, digits and “_”"),
         (("axes", 1, "name"), "", "Small letters, digits and “_”"),
         (("axes", 2, "name"), "naturalness", "Another axis has this name"),
+        (("axes", 2, "title"), " naturalness", "Another axis has this title, by which the judge is asked"),
         (("axes", 0, "question"), "x" * 4001, "these are 4,001"),
         (("axes", 0, "question"), 3, "A text is expected"),
         (("axes", 1, "levels", 4), "", "empty"),
