@@ -22,6 +22,7 @@ from auditor import (
     console,
 )
 from auditor.case import Case, verify
+from auditor.cli_backends import backends_app
 from auditor.cli_models import models_app
 from auditor.cli_rubric import rubric_app
 from auditor.errors import AuditorError, CaseError
@@ -36,6 +37,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(models_app, name="models")
+app.add_typer(backends_app, name="backends")
 app.add_typer(rubric_app, name="rubric")
 app.command()(cli_rate.rate)
 app.command()(cli_rating.agree)

@@ -68,7 +68,8 @@ def evaluate(
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Take the first so many examples of each file.")] = None,
     probes: Annotated[
-        bool, typer.Option("--probes", help="Also ask in other words, after prefixes, and with the answer begun.")
+        bool,
+        typer.Option("--probes", help="Also ask in other words, after prefixes, in a chat, and with the answer begun."),
     ] = False,
     log: Annotated[
         Path | None,

@@ -11,6 +11,7 @@ from auditor.audits.guard import Spec, sample
 from auditor.case.case import default_folder
 from auditor.errors import InputError
 from auditor.models import ModelFile
+from auditor.runs.executor import LOCAL
 
 #: Option whose name is not that of the spec's field.
 _OPTIONS = {
@@ -95,6 +96,7 @@ def guard(
         list[str] | None, typer.Option("--map", help="FIELD=COLUMN, repeatable; fields: id, text, label, group.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of demonstrations, attacks and splits.")] = 0,
+    on: Annotated[str, typer.Option("--on", help=console.ON)] = LOCAL,
     case: Annotated[Path | None, typer.Option(help="Case folder, made if missing. Default: ./auditor-case.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
 ) -> None:
@@ -138,7 +140,7 @@ def guard(
     }
     given = {"queries": queries, "demonstrations": demos, "corrupted": corrupted}
     inputs = {role: path for role, path in given.items() if path is not None}
-    raise typer.Exit(carry_out(inputs, asked, model, case or default_folder(), seed, as_json=as_json))
+    raise typer.Exit(carry_out(inputs, asked, model, case or default_folder(), seed, on=on, as_json=as_json))
 
 
 def _pairs(given: list[str] | None, option: str, form: str) -> dict[str, str]:
@@ -157,9 +159,17 @@ def _unescaped(text: str) -> str:
 
 
 def carry_out(
-    inputs: dict[str, Path], asked: dict[str, Any], model: str, case_path: Path, seed: int, *, as_json: bool
+    inputs: dict[str, Path],
+    asked: dict[str, Any],
+    model: str,
+    case_path: Path,
+    seed: int,
+    *,
+    on: str = LOCAL,
+    as_json: bool,
 ) -> int:
     """Make the run, carry it out and print what came out; returns the exit code."""
+    console.require_executor(on)
     chosen = _model(model)
     spec = _checked({"model": chosen.name, **asked})
     _check_inputs(inputs, spec)
@@ -168,7 +178,7 @@ def carry_out(
 
         console.say(STARTER_WARNING[:1].upper() + STARTER_WARNING[1:] + ".")
     with console.open_or_create(case_path) as case:
-        run = case.new_run("guard", spec.model_dump(mode="json"), inputs, {"model": chosen}, seed=seed)
+        run = case.new_run("guard", spec.model_dump(mode="json"), inputs, {"model": chosen}, seed=seed, executor=on)
         code = console.carry_out(case, run)
         if code == console.DONE:
             console.print_outcome(case, run, as_json=as_json)

@@ -12,6 +12,7 @@ from auditor.audits.rating.rubric_store import find as find_rubric
 from auditor.case.case import default_folder
 from auditor.errors import InputError
 from auditor.models import ModelFile
+from auditor.runs.executor import LOCAL
 
 #: Option whose name is not that of the spec's field.
 _OPTIONS = {"more_models": "--model", "variants": "--variant", "people_scale": "--human-scale"}
@@ -28,6 +29,7 @@ def _default(name: str) -> Any:
 def rate(
     file: Annotated[Path, typer.Argument(help="Conversations: JSON Lines, JSON array, CSV, TSV, Parquet or text.")],
     model: Annotated[list[str] | None, typer.Option(help=_field("model") + " Repeatable: an ensemble.")] = None,
+    on: Annotated[str, typer.Option("--on", help=console.ON)] = LOCAL,
     case: Annotated[Path | None, typer.Option(help="Case folder, made if missing. Default: ./auditor-case.")] = None,
     axes: Annotated[str, typer.Option(help=_field("axes"))] = "",
     limit: Annotated[int | None, typer.Option(help=_field("limit"))] = None,
@@ -58,7 +60,10 @@ def rate(
     confidence: Annotated[float, typer.Option(help=_field("confidence"))] = _default("confidence"),
     column: Annotated[
         list[str] | None,
-        typer.Option("--map", help="FIELD=COLUMN, repeatable; fields: id, group, role, text, prompt, …"),
+        typer.Option(
+            "--map",
+            help="FIELD=COLUMN, repeatable; fields: id, group, role, text, prompt, …; of JSON id, group (and text).",
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
 ) -> None:
@@ -85,7 +90,7 @@ def rate(
     inputs = {"conversations": file}
     inputs |= {"rubric": find_rubric(rubric)} if rubric else {}
     inputs |= {"humans": humans} if humans else {}
-    raise typer.Exit(carry_out(inputs, asked, model or [], case or default_folder(), seed, as_json=as_json))
+    raise typer.Exit(carry_out(inputs, asked, model or [], case or default_folder(), seed, on=on, as_json=as_json))
 
 
 def _mapping(pairs: list[str]) -> dict[str, str]:
@@ -99,14 +104,22 @@ def _mapping(pairs: list[str]) -> dict[str, str]:
 
 
 def carry_out(
-    inputs: dict[str, Path], asked: dict[str, Any], models: list[str], case_path: Path, seed: int, *, as_json: bool
+    inputs: dict[str, Path],
+    asked: dict[str, Any],
+    models: list[str],
+    case_path: Path,
+    seed: int,
+    *,
+    on: str = LOCAL,
+    as_json: bool,
 ) -> int:
     """Make the run, carry it out and print what came out; returns the exit code."""
+    console.require_executor(on)
     from auditor.audits.rating.judge import refuse_twins
 
     judges = _judges(models)
     spec = _spec({"model": judges[0].name, "more_models": [judge.name for judge in judges[1:]], **asked})
-    _check_inputs(inputs, spec)
+    spec = spec.model_copy(update={"mapping": _checked(inputs, spec)})
     refuse_twins(judges)
     if any(judge.is_starter for judge in judges):
         from auditor.models.starter import STARTER_WARNING
@@ -114,9 +127,8 @@ def carry_out(
         console.say(STARTER_WARNING[:1].upper() + STARTER_WARNING[1:] + ".")
     roles = ["judge", *(f"judge-{number}" for number in range(2, len(judges) + 1))]
     with console.open_or_create(case_path) as case:
-        run = case.new_run(
-            "rating", spec.model_dump(mode="json"), inputs, dict(zip(roles, judges, strict=True)), seed=seed
-        )
+        chosen = dict(zip(roles, judges, strict=True))
+        run = case.new_run("rating", spec.model_dump(mode="json"), inputs, chosen, seed=seed, executor=on)
         code = console.carry_out(case, run)
         if code == console.DONE:
             console.print_outcome(case, run, as_json=as_json)
@@ -140,21 +152,29 @@ def _spec(fields: dict[str, Any]) -> Spec:
         raise InputError(first["msg"], column=option, value=first["input"]) from None
 
 
-def _check_inputs(inputs: dict[str, Path], spec: Spec) -> None:
-    """Say what is wrong before a case or a run is made."""
+def _checked(inputs: dict[str, Path], spec: Spec) -> dict[str, str]:
+    """Say what is wrong before a case or a run is made; returns which columns are read, so that the run keeps them."""
     from auditor.audits import InputFile
     from auditor.audits.rating import inputs as files
-    from auditor.audits.rating import rubric
+    from auditor.audits.rating import people, rubric
     from auditor.audits.rating.labels import declared_scales
+    from auditor.audits.rating.variants import examples, variant
 
     loaded = rubric.load(inputs.get("rubric"))
     for axis in spec.axes:
         loaded.axis(axis)
     path = inputs["conversations"]
-    files.recognise(InputFile(path, path.name, ""), spec.mapping)
+    form = files.recognise(InputFile(path, path.name, ""), spec.mapping)
+    if any(variant(name).has_examples for name in spec.variants):
+        examples(loaded)
     axes = spec.axes or tuple(axis.name for axis in loaded.axes)
-    declared_scales(spec.people_scale, axes, linear=spec.people_mapping == "linear")
+    scales = declared_scales(spec.people_scale, axes, linear=spec.people_mapping == "linear")
     if spec.epsilon is not None and "humans" not in inputs:
         raise InputError("A certificate needs human ratings", column="--epsilon", fix="Add them with --humans FILE.")
-    if "humans" in inputs and not inputs["humans"].is_file():
-        raise InputError("There is no such file", file=str(inputs["humans"]), column="--humans")
+    if (humans := inputs.get("humans")) is not None:
+        if not humans.is_file():
+            raise InputError("There is no such file", file=str(humans), column="--humans")
+        people.check(humans, humans.name, axes, scales)
+    if form.unread_words:
+        console.say(form.unread_words)
+    return dict(form.mapping or {})

@@ -13,6 +13,7 @@ from auditor.case.case import default_folder
 from auditor.errors import InputError
 from auditor.models import ModelFile
 from auditor.runs.directory import RunDirectory
+from auditor.runs.executor import LOCAL
 
 #: Option whose name is not that of the spec's field.
 _OPTIONS = {"mapping": "--map", "settings": "--set", "lora_rank": "--lora", "new_tokens": "--generated-tokens"}
@@ -75,12 +76,20 @@ def unlearn(
     most_probability: Annotated[float, typer.Option(help=_field("most_probability"))] = _default("most_probability"),
     most_lost: Annotated[float, typer.Option(help=_field("most_lost"))] = _default("most_lost"),
     gguf: Annotated[bool, typer.Option(help=_field("gguf"))] = _default("gguf"),
+    quantised: Annotated[
+        str, typer.Option(help="With commas between them, or the word none. " + _field("quantised"))
+    ] = ",".join(_default("quantised")),
+    relearn_steps: Annotated[int, typer.Option(help=_field("relearn_steps"))] = _default("relearn_steps"),
+    relearn_items: Annotated[int, typer.Option(help=_field("relearn_items"))] = _default("relearn_items"),
+    relearn_rate: Annotated[float | None, typer.Option(help=_field("relearn_rate"))] = _default("relearn_rate"),
+    reference_model: Annotated[str, typer.Option(help=_field("reference_model"))] = _default("reference_model"),
     device: Annotated[str, typer.Option(help=_field("device") + " One of: auto, cpu, cuda, mps.")] = _default("device"),
     dtype: Annotated[str, typer.Option(help=_field("dtype") + " One of: auto, float32, bfloat16.")] = _default("dtype"),
     column: Annotated[
         list[str] | None, typer.Option("--map", help="FIELD=COLUMN, repeatable. " + _field("mapping"))
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the data's order, of adapters and of intervals.")] = 0,
+    on: Annotated[str, typer.Option("--on", help=console.ON)] = LOCAL,
     case: Annotated[Path | None, typer.Option(help="Case folder, made if missing. Default: ./auditor-case.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
 ) -> None:
@@ -117,13 +126,18 @@ def unlearn(
         "most_probability": most_probability,
         "most_lost": most_lost,
         "gguf": gguf,
+        "quantised": () if quantised == "none" else tuple(kind.strip() for kind in quantised.split(",")),
+        "relearn_steps": relearn_steps,
+        "relearn_items": relearn_items,
+        "relearn_rate": relearn_rate,
+        "reference_model": reference_model,
         "device": device,
         "dtype": dtype,
         "mapping": _pairs(column, "--map", "FIELD=COLUMN"),
     }
     given = {"forget": forget, "retain": retain, "holdout": holdout, "probes": probes}
     inputs = {role: path for role, path in given.items() if path is not None}
-    raise typer.Exit(carry_out(inputs, asked, _model(model), case or default_folder(), seed, as_json=as_json))
+    raise typer.Exit(carry_out(inputs, asked, _model(model), case or default_folder(), seed, on=on, as_json=as_json))
 
 
 def _pairs(given: list[str] | None, option: str, form: str) -> dict[str, str]:
@@ -137,21 +151,41 @@ def _pairs(given: list[str] | None, option: str, form: str) -> dict[str, str]:
 
 
 def carry_out(
-    inputs: dict[str, Path], asked: dict[str, Any], model: ModelFile, case_path: Path, seed: int, *, as_json: bool
+    inputs: dict[str, Path],
+    asked: dict[str, Any],
+    model: ModelFile,
+    case_path: Path,
+    seed: int,
+    *,
+    on: str = LOCAL,
+    as_json: bool,
 ) -> int:
     """Make the run, carry it out and print what came out; returns the exit code."""
+    console.require_executor(on)
     spec = _checked({"model": model.name, **asked})
     _check_inputs(inputs, spec, model)
+    models = {"model": model} | _reference(spec, model)
     if model.is_starter:
         from auditor.models.starter import STARTER_WARNING
 
         console.say(STARTER_WARNING[:1].upper() + STARTER_WARNING[1:] + ".")
     with console.open_or_create(case_path) as case:
-        run = case.new_run("unlearning", spec.model_dump(mode="json"), inputs, {"model": model}, seed=seed)
+        run = case.new_run("unlearning", spec.model_dump(mode="json"), inputs, models, seed=seed, executor=on)
         code = console.carry_out(case, run)
         if code == console.DONE:
             console.print_outcome(case, run, as_json=as_json)
         return code
+
+
+def _reference(spec: Spec, model: ModelFile) -> dict[str, ModelFile]:
+    """The reference model in its role, where one was named and something is forgotten."""
+    from auditor.audits.unlearning.referring import check_reference
+
+    if not (spec.reference_model and spec.unlearns):
+        return {}
+    found = _model(spec.reference_model)
+    check_reference(found, model)
+    return {"reference": found}
 
 
 def demonstrate(case_path: Path) -> int:

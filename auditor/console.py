@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from auditor.case import Case
-from auditor.errors import AuditorError, CaseError, InputError, ModelError
+from auditor.errors import AuditorError, BackendError, CaseError, InputError, ModelError
 from auditor.files import write_atomic
 from auditor.runs.clock import duration
 from auditor.runs.contract import RunState
 from auditor.runs.directory import RunDirectory
-from auditor.runs.executor import RunStatus
-from auditor.runs.local import LocalExecutor
+from auditor.runs.dispatch import Dispatch
+from auditor.runs.executor import LOCAL, RunStatus
 
 DONE, BAD_INPUT, FAILED, CANCELLED, NOT_VERIFIED = 0, 2, 3, 4, 5
+#: What --on means, for every command that makes a run.
+ON = "Where it runs: local, or the name of a backend; `auditor backends list` shows them."
 _POLL_SECONDS = 0.2
 #: Between progress lines where the terminal cannot rewrite one, for example in a log of CI.
 _LINE_SECONDS = 10.0
@@ -36,7 +38,7 @@ def out(text: str) -> None:
 
 def exit_code(error: AuditorError) -> int:
     """2 for what the person can put right before anything runs, 3 for the rest."""
-    return BAD_INPUT if isinstance(error, (InputError, ModelError, CaseError)) else FAILED
+    return BAD_INPUT if isinstance(error, (BackendError, InputError, ModelError, CaseError)) else FAILED
 
 
 def open_or_create(path: Path) -> Case:
@@ -57,6 +59,20 @@ def require_files(paths: Iterable[Path]) -> None:
             raise InputError("This is a folder, not a file", file=str(path), fix="Name the file in it.")
         if not path.is_file():
             raise InputError("The file cannot be read: there is no such file", file=str(path))
+
+
+def require_executor(name: str) -> None:
+    """Say that there is no such backend before a case or a run is made.
+
+    Raises
+    ------
+    BackendError
+        If it is neither this machine nor a backend that is known here.
+    """
+    if name != LOCAL:
+        from auditor.runs.ray import store
+
+        store.backend(name)
 
 
 class Meter:
@@ -106,7 +122,7 @@ def carry_out(case: Case, run: RunDirectory) -> int:
 
     Ctrl+C cancels the run; what was flushed stays and can be resumed.
     """
-    executor = LocalExecutor()
+    executor = Dispatch()
     executor.start(run.path)
     meter = Meter()
     try:

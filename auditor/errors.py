@@ -67,6 +67,10 @@ class RunError(AuditorError):
     """A run that cannot start, failed, or cannot be resumed."""
 
 
+class BackendError(AuditorError):
+    """Another machine that cannot be used: unknown, unreachable, refused, or unlike this one."""
+
+
 class CaseError(AuditorError):
     """A case folder that cannot be opened or changed."""
 

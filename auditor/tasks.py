@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from auditor import (
     audits,
     tasks_annotation,
+    tasks_backends,
     tasks_compare,
     tasks_evaluate,
     tasks_guard,
@@ -26,6 +27,7 @@ from auditor import (
     tasks_parity,
     tasks_people,
     tasks_rubric,
+    tasks_unlearning,
 )
 from auditor.audits import InputFile
 from auditor.case import Case
@@ -39,6 +41,7 @@ from auditor.models.library import Library
 from auditor.models.torch_fit import usual_fit
 from auditor.runs.clock import duration
 from auditor.runs.directory import RunDirectory
+from auditor.runs.executor import LOCAL
 
 #: Settings that change how long a unit takes.
 _COST_FIELDS = ("axes", "explain", "scope", "variants", "more_models", "paraphrase")
@@ -96,8 +99,15 @@ def _fit(fit: Fit) -> dict[str, Any]:
 
 def cost(asked: Question, _progress: Progress) -> Any:
     """Memory and time a run would take; time is known from an earlier run with the same model in the case."""
-    model = Library().get(asked["model"])
-    fit = estimate(model, n_ctx=int(asked["n_ctx"]))
+    from auditor.audits.rating.judge import TALK_TOKENS
+
+    library, spec = Library(), asked["spec"]
+    model = library.get(asked["model"])
+    # Judges run one after another: the largest counts, and what a sentence takes comes on top of the context.
+    judges = [model, *(library.get(name) for name in spec.get("more_models") or ())]
+    talk = TALK_TOKENS if spec.get("explain") == "all" else 0
+    fits = [estimate(judge, n_ctx=int(asked["n_ctx"]) + talk, talk=talk) for judge in judges]
+    fit = max(fits, key=lambda each: (not each.fits, each.memory_bytes))
     pace = _pace(asked["case"], asked["audit"], model, asked["spec"]) if asked.get("case") else None
     seconds = asked["units"] / pace if pace else None
     if not fit.fits:
@@ -110,10 +120,10 @@ def cost(asked: Question, _progress: Progress) -> Any:
 
 
 def _pace(case: str, audit: str, model: ModelFile, spec: Mapping[str, Any]) -> float | None:
-    """Units per second of the newest finished run with the same model and the same settings that cost time."""
+    """Units per second here of the newest finished run with the same model and the same settings that cost time."""
     with Case.open(Path(case), write=False) as opened:
         for summary in opened.runs():
-            if summary.audit != audit or not summary.sealed:
+            if summary.audit != audit or not summary.sealed or summary.executor != LOCAL:
                 continue
             run = RunDirectory(summary.path)
             asked = run.spec()
@@ -213,6 +223,7 @@ TASKS: Mapping[str, Callable[[Question, Progress], Any]] = {
         report,
         verify,
         *tasks_annotation.TASKS,
+        *tasks_backends.TASKS,
         *tasks_compare.TASKS,
         *tasks_evaluate.TASKS,
         *tasks_guard.TASKS,
@@ -220,6 +231,7 @@ TASKS: Mapping[str, Callable[[Question, Progress], Any]] = {
         *tasks_parity.TASKS,
         *tasks_people.TASKS,
         *tasks_rubric.TASKS,
+        *tasks_unlearning.TASKS,
     )
 }
 

@@ -18,6 +18,7 @@ from auditor.errors import InputError
 from auditor.models.library import Library
 from auditor.runs.clock import duration
 from auditor.runs.directory import RunDirectory
+from auditor.runs.executor import LOCAL
 
 if TYPE_CHECKING:
     from auditor.audits.guard.inputs import GuardInputs
@@ -137,11 +138,11 @@ def _fit(name: str, spec: guard.Spec) -> "Fit":
 
 
 def _pace(case: str, model_name: str, spec: guard.Spec) -> float | None:
-    """Seconds a prompt of the newest finished run took with the same model and the same settings that cost time."""
+    """Seconds a prompt of the newest finished run took here with the same model and the same settings that cost time."""
     model, wanted = Library().get(model_name), spec.model_dump(mode="json")
     with Case.open(Path(case), write=False) as opened:
         for summary in opened.runs():
-            if summary.audit != guard.name or not summary.sealed:
+            if summary.audit != guard.name or not summary.sealed or summary.executor != LOCAL:
                 continue
             run = RunDirectory(summary.path)
             asked = run.spec()

@@ -18,8 +18,8 @@ from auditor.models import ModelFile
 from auditor.runs.ask import new_spec
 from auditor.runs.contract import InputRecord, RunState
 from auditor.runs.directory import RunDirectory
-from auditor.runs.executor import RunStatus
-from auditor.runs.local import LocalExecutor
+from auditor.runs.dispatch import Dispatch
+from auditor.runs.executor import LOCAL, RunStatus
 
 ERASED = "input erased"
 
@@ -37,6 +37,7 @@ class RunSummary:
     inputs: Mapping[str, str]  # role -> sha256
     verdict: str
     path: Path
+    executor: str = LOCAL
 
 
 class Case(Records):
@@ -54,6 +55,7 @@ class Case(Records):
 
     def __init__(self, path: Path, *, write: bool) -> None:
         self.path = path
+        self._executors = Dispatch()
         self._lock = CaseLock(path) if write else None
         try:
             store = Store(path / "case.sqlite", write=write)
@@ -125,7 +127,7 @@ class Case(Records):
         path = self.path / "runs" / row.id
         # What was sealed and linked stays as it is: only of other runs the events are read.
         is_done = row.sealed_link is not None and RunDirectory(path).seal_file.exists()
-        status = RunStatus(RunState.DONE, sealed=True) if is_done else LocalExecutor().status(path)
+        status = RunStatus(RunState.DONE, sealed=True) if is_done else self._executors.status(path)
         return RunSummary(
             id=row.id,
             audit=row.audit,
@@ -136,6 +138,7 @@ class Case(Records):
             inputs=row.inputs,
             verdict=row.verdict or (status.message if status.state is not RunState.DONE else ""),
             path=path,
+            executor=self._executors.name_of(path),
         )
 
     def run(self, run_id: str) -> RunDirectory:
@@ -160,8 +163,14 @@ class Case(Records):
         *,
         seed: int,
         device: str = "auto",
+        executor: str = LOCAL,
     ) -> RunDirectory:
         """Copy inputs by SHA-256, write the run directory, link its creation into the chain.
+
+        Parameters
+        ----------
+        executor : str
+            Who is to run it: "local", or the name of a backend.
 
         Raises
         ------
@@ -178,7 +187,7 @@ class Case(Records):
             for given in records.values():
                 if self._inputs.is_erased(given.sha256):
                     raise CaseError(f"{given.name} was erased from this case while the run was being made.")
-            asked = new_spec(audit, spec, records, models, seed=seed, device=device)
+            asked = new_spec(audit, spec, records, models, seed=seed, device=device, executor=executor)
             path = self.path / "runs" / asked.run
             partial = self._partial(asked.run)
             try:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, QSettings, Signal
 
@@ -13,7 +13,11 @@ from auditor.errors import AuditorError, CaseError
 from auditor.models import ModelFile
 from auditor.models.library import home
 from auditor.runs.directory import RunDirectory
-from auditor.runs.local import LocalExecutor
+from auditor.runs.dispatch import Dispatch
+from auditor.runs.executor import LOCAL
+
+if TYPE_CHECKING:
+    from auditor.runs.ray.backend import Backend
 
 
 class Session(QObject):
@@ -29,6 +33,8 @@ class Session(QObject):
         Id of a run of which human ratings or explanations were added or withdrawn.
     started(str)
         Path of a run that was just started or resumed here.
+    backends_changed()
+        A backend was added, changed or removed.
     said(str)
         A sentence for the person.
     """
@@ -37,13 +43,15 @@ class Session(QObject):
     runs_changed = Signal()
     judged = Signal(str)
     started = Signal(str)
+    backends_changed = Signal()
     said = Signal(str)
 
     def __init__(self, settings: QSettings, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.settings = settings
         self.case: Case | None = None
-        self.executor = LocalExecutor()
+        #: Finds each run's own executor.
+        self.executor = Dispatch()
         self.asker = Asker(self)
         self.background = Background(self)
 
@@ -91,16 +99,27 @@ class Session(QObject):
         inputs: Mapping[str, Path],
         models: Mapping[str, ModelFile],
         seed: int,
+        executor: str = LOCAL,
     ) -> None:
-        """Copy inputs, write the run and start it, off the window's thread."""
+        """Copy inputs, write the run and start it where it is to run, off the window's thread."""
         case = self._writable()
 
-        def work() -> Path:
-            run = case.new_run(audit, spec, inputs, models, seed=seed)
-            self.executor.start(run.path)
-            return run.path
+        def work() -> tuple[Path, str]:
+            run = case.new_run(audit, spec, inputs, models, seed=seed, executor=executor)
+            try:
+                self.executor.start(run.path)
+            except AuditorError as error:
+                # The run is in the case: it is shown, and can be started again.
+                return run.path, str(error)
+            return run.path, ""
 
-        self.background.do(work, self._begun, self.said.emit)
+        def made(found: tuple[Path, str]) -> None:
+            path, problem = found
+            self._begun(path)
+            if problem:
+                self.said.emit(problem)
+
+        self.background.do(work, made, self.said.emit)
 
     def resume(self, run_dir: Path) -> None:
         """Go on with a run."""
@@ -109,6 +128,13 @@ class Session(QObject):
     def _begun(self, path: Path) -> None:
         self.started.emit(str(path))
         self.runs_changed.emit()
+
+    def pause(self, run_dir: Path, failed: Callable[[str], None]) -> None:
+        """Have a run stop after what it is at, so that it goes on from there exactly; nothing is forced.
+
+        `failed` is called with a sentence if it cannot be asked.
+        """
+        self.background.do(lambda: self.executor.pause(run_dir), lambda _: None, failed)
 
     def cancel(self, run_dir: Path) -> None:
         """Stop a run; blocks a thread until it is gone, never the window."""
@@ -120,6 +146,47 @@ class Session(QObject):
             stopper.deleteLater()
 
         stopper.do(lambda: self.executor.cancel(run_dir), stopped, self.said.emit)
+
+    def place_of(self, run_dir: Path) -> str:
+        """Name of the backend that a run was given to; empty on this machine."""
+        name = self.executor.name_of(run_dir)
+        return "" if name == LOCAL else name
+
+    def backends(self) -> "list[Backend]":
+        """Backends that are kept here, by name; none, once that was said, if they cannot be read."""
+        from auditor.runs.ray import store
+
+        try:
+            return store.backends()
+        except AuditorError as error:
+            self.said.emit(str(error))
+            return []
+
+    def keep_backend(self, backend: "Backend", *, replace: bool) -> None:
+        """Keep a backend.
+
+        Raises
+        ------
+        BackendError
+            If there is one of that name and it is not to be replaced, or it cannot be written.
+        """
+        from auditor.runs.ray import store
+
+        store.add(backend, replace=replace)
+        self.backends_changed.emit()
+
+    def forget_backend(self, name: str) -> None:
+        """Keep a backend no longer; runs that were given to it stay as they are.
+
+        Raises
+        ------
+        BackendError
+            If there is none of that name.
+        """
+        from auditor.runs.ray import store
+
+        store.remove(name)
+        self.backends_changed.emit()
 
     def link(self) -> None:
         """Link what waits to be linked."""

@@ -13,6 +13,7 @@ import psutil
 from auditor.models import ModelFile
 from auditor.runs.clock import utc_now
 from auditor.runs.contract import Host, InputRecord, RunSpec
+from auditor.runs.executor import LOCAL
 
 #: Software that numbers or pictures depend on.
 _SOFTWARE = ("auditor", "llama-cpp-python", "gguf", "numpy", "pyarrow", "pydantic", "ijson", "matplotlib", "typst")
@@ -26,6 +27,7 @@ def new_spec(
     *,
     seed: int,
     device: str = "auto",
+    executor: str = LOCAL,
 ) -> RunSpec:
     """A spec with a fresh run id: time of asking, audit, and four random bytes in hex."""
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
@@ -40,6 +42,7 @@ def new_spec(
         versions=_versions(),
         host=_host(),
         device=device,
+        executor=executor,
     )
 
 

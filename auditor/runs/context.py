@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from auditor.audits.findings import TableInfo
 from auditor.errors import RunError
-from auditor.files import sync_folder
+from auditor.files import read_json, sync_folder
 from auditor.models import ModelFile
 from auditor.runs.contract import RunSpec
 from auditor.runs.directory import RunDirectory
 from auditor.runs.events import EventLog
-from auditor.runs.live import Presence
+from auditor.runs.live import MODELS, Presence
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -86,7 +86,7 @@ class RunContext:
         return self._presence.cancel_requested()
 
     def model(self, role: str) -> ModelFile:
-        """The model that the spec names for a role.
+        """The model that the spec names for a role, where it lies on this machine.
 
         Raises
         ------
@@ -94,6 +94,11 @@ class RunContext:
             If it names none.
         """
         try:
-            return self._spec.models[role]
+            model = self._spec.models[role]
         except KeyError:
             raise RunError(f"The run was asked for without a model for the role {role!r}.") from None
+        try:
+            places = read_json(self._run.live / MODELS)
+        except FileNotFoundError:
+            return model
+        return model.model_copy(update={"path": Path(places[role])})

@@ -78,7 +78,7 @@ class RunSpec(_Record):
     versions: dict[str, str] = Field(description="Software that was installed, distribution -> version.")
     host: Host
     device: str = Field(default="auto", description="Device asked for; the one used stands in the findings.")
-    executor: str = Field(default="local", description="Who runs it.")
+    executor: str = Field(default="local", description="Who runs it: 'local', or the name of a backend.")
 
 
 class _Event(_Record):

@@ -112,6 +112,11 @@ class RunDirectory:
                 f"The run in {self.path} cannot be read: its spec.json is missing or damaged ({error})."
             ) from error
 
+    def input_file(self, role: str) -> InputFile:
+        """Where an input of the run was put, whether or not it is still there."""
+        record = self.spec().inputs[role]
+        return InputFile(path=(self.path / record.path).resolve(), name=record.name, sha256=record.sha256)
+
     def inputs(self, *, check: bool = True) -> dict[str, InputFile]:
         """The run's inputs by role.
 

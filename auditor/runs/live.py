@@ -5,6 +5,7 @@ import shutil
 import socket
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -12,9 +13,16 @@ from filelock import FileLock, Timeout
 
 from auditor.errors import RunError
 from auditor.files import read_json, write_json
+from auditor.runs.contract import RunState
 from auditor.runs.directory import RunDirectory
 
+#: Where the models of a run lie on this machine, by role, when that is not where its spec says.
+MODELS = "models.json"
 HEARTBEAT_SECONDS = 1.0
+#: Last word of a worker that was asked to pause: whoever reads it knows that somebody means to go on.
+PAUSED = "The run was paused; what was computed is kept, and its memory is free again."
+_PAUSE = "pause"
+_TOLD = "told.json"
 #: On another machine only the heartbeat's age can be seen; clocks and network shares are given this much.
 _STALE_SECONDS = 30.0
 #: Given back when the disk is full, so that there is room to say so.
@@ -30,7 +38,47 @@ def stderr_file(run: RunDirectory) -> Path:
 def request_cancel(run: RunDirectory) -> None:
     """Ask the worker to stop at the next unit."""
     run.live.mkdir(exist_ok=True)
-    (run.live / "cancel").touch()
+    (run.live / "cancel").write_text("", encoding="utf-8")
+
+
+def request_pause(run: RunDirectory) -> None:
+    """Ask the same of it, and to say that the run was paused."""
+    run.live.mkdir(exist_ok=True)
+    (run.live / "cancel").write_text(_PAUSE, encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Told:
+    """What whoever is at a run says of it outside its events.
+
+    Attributes
+    ----------
+    message : str
+    ended : RunState or None
+        How the run stands since nobody is at it any more; None while somebody is.
+    """
+
+    message: str
+    ended: RunState | None = None
+
+
+def tell(run: RunDirectory, message: str, ended: RunState | None = None) -> None:
+    """Say something of a run that does not belong into its events."""
+    write_json(run.live / _TOLD, {"message": message, "ended": ended})
+
+
+def untell(run: RunDirectory) -> None:
+    """Say nothing any more."""
+    (run.live / _TOLD).unlink(missing_ok=True)
+
+
+def told(run: RunDirectory) -> Told | None:
+    """What was said last, None if nothing."""
+    try:
+        found = read_json(run.live / _TOLD)
+        return Told(str(found["message"]), RunState(found["ended"]) if found["ended"] else None)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def is_alive(run: RunDirectory) -> bool:
@@ -79,6 +127,7 @@ class Presence:
         except Timeout:
             raise RunError(f"A worker is already at the run {run.path.name}.") from None
         (run.live / "cancel").unlink(missing_ok=True)
+        untell(run)
         self._reserve = run.live / "reserve"
         self._reserve.write_bytes(os.urandom(_RESERVE_BYTES))
         write_json(
@@ -101,6 +150,13 @@ class Presence:
     def cancel_requested(self) -> bool:
         """Whether a person asked the run to stop."""
         return (self._run.live / "cancel").exists()
+
+    def pause_requested(self) -> bool:
+        """Whether the stop that was asked for is a pause."""
+        try:
+            return (self._run.live / "cancel").read_text(encoding="utf-8") == _PAUSE
+        except OSError:
+            return False
 
     def give_room(self) -> None:
         """Free the reserve, so that a failure can be written to a full disk."""

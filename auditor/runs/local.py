@@ -26,6 +26,10 @@ class LocalExecutor:
     """Starts workers as child processes; watches and stops any worker of this machine. Fills `Executor`."""
 
     name = "local"
+    #: What is started for a run.
+    _module = "auditor.runs.worker"
+    #: What is said of a run that nobody is at, where nobody knows why.
+    _gone = _GONE
 
     def __init__(self) -> None:
         self._children: dict[Path, subprocess.Popen[bytes]] = {}
@@ -44,7 +48,7 @@ class LocalExecutor:
         self._sizes[run.path] = _size(run.events_file)
         with live.stderr_file(run).open("wb") as errors:
             self._children[run.path] = subprocess.Popen(
-                [sys.executable, "-m", "auditor.runs.worker", str(run.path)],
+                [sys.executable, "-m", self._module, str(run.path)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
@@ -65,16 +69,21 @@ class LocalExecutor:
         progress = last.get("progress", {})
         state = run.written_state(last)
         message = str(progress.get("message", "")) if state.is_live else str(last.get("state", {}).get("message", ""))
-        if not alive and (state.is_live or state is RunState.CREATED):
+        told = live.told(run)
+        if told is not None and told.ended is not None and not alive and not starting:
+            state, message = told.ended, told.message
+        elif not alive and (state.is_live or state is RunState.CREATED):
             if starting:
                 state, message = RunState.STARTING, "Starting"
             elif state.is_live or code:
-                state, message = RunState.INTERRUPTED, _why(run, code)
+                state, message = RunState.INTERRUPTED, how_it_ended(run, code) if code else self._gone
         elif alive and not state.is_live and state is not RunState.DONE:
             state, message = RunState.STARTING, "Starting"
         elif not alive and starting and _size(run.events_file) == self._sizes.get(run.path):
             # A resumed run whose worker has not said anything yet: what stands there is how it ended before.
             state, message = RunState.STARTING, "Starting"
+        if told is not None and alive and told.ended is None:
+            message = told.message
         return RunStatus(
             state=state,
             done=int(progress.get("done", 0)),
@@ -98,6 +107,13 @@ class LocalExecutor:
             time.sleep(_POLL_SECONDS)
         return self.status(run_dir)
 
+    def pause(self, run_dir: Path) -> None:
+        """Ask a worker of this machine to stop after what it is at; see `Executor.pause`."""
+        run = RunDirectory(run_dir.resolve())
+        if not self._is_at_it(run.path):
+            raise RunError(f"No worker is at the run {run.path.name}.")
+        live.request_pause(run)
+
     def cancel(self, run_dir: Path, patience_s: float = 10.0) -> RunStatus:
         """Ask, then terminate, then kill the whole process group; see `Executor.cancel`."""
         run = RunDirectory(run_dir.resolve())
@@ -108,12 +124,12 @@ class LocalExecutor:
         force = getattr(signal, "SIGKILL", signal.SIGTERM)
         for sign, patience in ((None, patience_s), (signal.SIGTERM, _TERMINATE_SECONDS), (force, _TERMINATE_SECONDS)):
             if sign is not None:
-                _signal_group(group, sign)
+                signal_group(group, sign)
             if self._leaves(run, group, patience):
                 break
         if group is not None:
             # Helpers of a worker that left on its own must not stay behind.
-            _signal_group(group, force)
+            signal_group(group, force)
         status = self.status(run.path)
         if status.state is RunState.INTERRUPTED:
             with EventLog(run.events_file) as log:
@@ -175,7 +191,8 @@ def _size(file: Path) -> int:
         return 0
 
 
-def _signal_group(leader: int | None, sign: int) -> None:
+def signal_group(leader: int | None, sign: int) -> None:
+    """Send a signal to a process group, if there is one."""
     if leader is None:
         return
     with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -185,8 +202,8 @@ def _signal_group(leader: int | None, sign: int) -> None:
             os.killpg(leader, sign)
 
 
-def _why(run: RunDirectory, code: int | None) -> str:
-    """How the worker ended, as a sentence."""
+def how_it_ended(run: RunDirectory, code: int) -> str:
+    """How a worker ended that left no final state, as a sentence."""
     if not code:
         return _GONE
     if code < 0:

@@ -19,7 +19,7 @@ from auditor.runs.context import RunContext
 from auditor.runs.contract import RunSpec, RunState
 from auditor.runs.directory import RunDirectory
 from auditor.runs.events import EventLog
-from auditor.runs.live import Presence
+from auditor.runs.live import PAUSED, Presence
 from auditor.runs.seal import seal
 
 DONE, BAD_INPUT, FAILED, CANCELLED = 0, 2, 3, 4
@@ -97,7 +97,8 @@ def _attempt(run: RunDirectory, spec: RunSpec, log: EventLog, presence: Presence
     try:
         _audit(run, spec, log, presence)
     except Cancelled as stop:
-        return _End(RunState.CANCELLED, CANCELLED, message=str(stop))
+        message = PAUSED if presence.pause_requested() else str(stop)
+        return _End(RunState.CANCELLED, CANCELLED, message=message)
     except InputError as error:
         return _failed(str(error), code=BAD_INPUT)
     except AuditorError as error:

@@ -20,12 +20,15 @@ from auditor.desktop.session import Session
 from auditor.desktop.widgets.detail import plain_label
 from auditor.desktop.widgets.listing import Listing
 from auditor.runs.contract import RunState
+from auditor.runs.executor import LOCAL
 
-_COLUMNS = ("Run", "Audit", "State", "Sealed", "In the chain", "Verdict")
+_COLUMNS = ("Run", "Audit", "Runs on", "State", "Sealed", "In the chain", "Verdict")
+#: Column that is there only if some run of the case is not carried out on this machine.
+_PLACE = _COLUMNS.index("Runs on")
 _EMPTY = (
     "No case is open. A case is a folder that keeps everything an audit rests on: inputs by hash, runs, human judgements "
-    "and the chain of evidence. Make one, open one, or try the program with the samples: conversations to rate, and search "
-    "results to test for parity."
+    "and the chain of evidence. Make one, open one, or try the program with the samples: conversations to rate, "
+    "demonstrations to guard, facts to unlearn, and search results to test for parity."
 )
 
 
@@ -101,6 +104,7 @@ class OverviewPanel(QWidget):
         layout.addWidget(self._spring, 1)
         session.case_changed.connect(self.refresh)
         session.runs_changed.connect(self.refresh)
+        session.backends_changed.connect(self.refresh)
         self.refresh()
 
     @staticmethod
@@ -136,11 +140,20 @@ class OverviewPanel(QWidget):
         kept = self.selected()
         self._runs = case.runs()
         rows = [
-            (run.id, run.audit, run.state.value, _yes(run.sealed), _yes(run.linked) if run.sealed else "–", run.verdict)
+            (
+                run.id,
+                run.audit,
+                "this machine" if run.executor == LOCAL else run.executor,
+                run.state.value,
+                _yes(run.sealed),
+                _yes(run.linked) if run.sealed else "–",
+                run.verdict,
+            )
             for run in self._runs
         ]
         places = [row for row, run in enumerate(self._runs) if kept is not None and run.id == kept.id]
         self.runs.show_rows(rows, places[0] if places else 0)
+        self.runs.setColumnHidden(_PLACE, all(run.executor == LOCAL for run in self._runs))
         stopped = [run.id for run in self._runs if run.state is RunState.INTERRUPTED]
         self.interrupted.setText(
             f"Interrupted: {', '.join(stopped)}. What was done is kept; select it and press Resume." if stopped else ""

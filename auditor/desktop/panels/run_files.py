@@ -36,6 +36,8 @@ class RunFiles(QWidget):
         What the rows of each file are.
     samples : mapping of str to str
         Name -> title, where there are several samples.
+    first_words : str
+        What the first file holds, if its title does not say that by itself.
 
     Signals
     -------
@@ -52,6 +54,7 @@ class RunFiles(QWidget):
     fields: ClassVar[Mapping[str, tuple[str, ...]]]
     units: ClassVar[Mapping[str, str]]
     samples: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    first_words: ClassVar[str] = ""
 
     def __init__(self, session: Session, audit: str, roles: Sequence[InputRole], parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -63,7 +66,7 @@ class RunFiles(QWidget):
         self._path: Path | None = None
         #: What people, or the sample, said of columns; what is not said is recognised.
         self._said: dict[str, dict[str, str]] = {}
-        self.drop = DropZone(first.title.lower(), first.endings, self.samples)
+        self.drop = DropZone(self.first_words or first.title.lower(), first.endings, self.samples)
         self.drop.setToolTip(plain_tip(first.description))
         self.drop.chosen.connect(self.take_first)
         self.drop.sample_wanted.connect(self.take_sample)

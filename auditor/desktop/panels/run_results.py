@@ -128,7 +128,7 @@ class RunResults(QWidget):
     def show_status(self, status: RunStatus) -> None:
         """Say where an unfinished run stands."""
         state = status.state
-        self.card.show_state(state.value, self.tones.get(state.value, ""))
+        self.card.show_state(f"{state.value}{self._on_place}", self.tones.get(state.value, ""))
         if state is not RunState.DONE:
             self._show_unfinished(status)
         self.resume.setVisible(state.is_resumable and not state.is_live)
@@ -150,7 +150,7 @@ class RunResults(QWidget):
         self.card.show_state(state, self.tones.get(state, ""))
         self.verdict.setText(sentence)
         self.card.show_alerts(warnings)
-        self.card.show_facts(facts)
+        self.card.show_facts(f"{facts}\nRun{self._on_place}." if self._on_place else facts)
         self.report.show()
         self._show_tabs(is_live=False)
         self._set_tabs_shown(True)
@@ -158,6 +158,12 @@ class RunResults(QWidget):
         self.pictures.show_run(run)
         self._load_tables(run, {name: table for name, table in self.tables.items() if name in there})
         self._show_found(run)
+
+    @property
+    def _on_place(self) -> str:
+        """Where the run in view was to be carried out, as the end of a phrase; empty on this machine."""
+        place = self._session.place_of(self.run.path) if self.run is not None else ""
+        return f" on {place}" if place else ""
 
     def _load_tables(self, run: RunDirectory, tables: "Mapping[str, Table]") -> None:
         def show(name: str, columns: list[Numbers | Texts]) -> None:

@@ -1,4 +1,4 @@
-"""The left part of an audit's panel: what a subclass asks for, settings, seed, cost, Run."""
+"""The left part of an audit's panel: what a subclass asks for, settings, seed, where it runs, cost, Run."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from PySide6.QtCore import QTimer, Signal
 from PySide6.QtWidgets import QFormLayout, QSpinBox, QVBoxLayout, QWidget
 
+from auditor.desktop.panels.runs_on import RunsOn
 from auditor.desktop.session import Session
 from auditor.desktop.widgets.detail import plain_label
 from auditor.desktop.widgets.form import Form
@@ -15,6 +16,7 @@ from auditor.desktop.widgets.pane import ScrollPane
 from auditor.desktop.widgets.run_footer import RunFooter
 from auditor.errors import AuditorError
 from auditor.models import ModelFile
+from auditor.runs.executor import LOCAL
 
 _DELAY_MS = 300
 
@@ -65,6 +67,8 @@ class RunSetup(QWidget):
         # A long word of what it is the seed of must not widen the part.
         seed_row.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
         seed_row.addRow(seed_words, self.seed)
+        self.runs_on = RunsOn(session, self)
+        self.runs_on.changed.connect(self.refresh_cost)
         self._layout = QVBoxLayout()
         self._settings = QWidget()
         settings = QVBoxLayout(self._settings)
@@ -78,7 +82,7 @@ class RunSetup(QWidget):
         self._inner.addLayout(self._layout)
         self._inner.addWidget(self._settings)
         self._inner.addStretch(1)
-        self.footer = RunFooter()
+        self.footer = RunFooter(self.runs_on)
         self.footer.wanted.connect(self.start)
         self.cost, self.run = self.footer.cost, self.footer.run
         self._whole = QVBoxLayout(self)
@@ -109,7 +113,9 @@ class RunSetup(QWidget):
         raise NotImplementedError
 
     def _show_cost(self, found: Mapping[str, Any]) -> None:
-        """Show whether a run fits this machine, and a sentence about it."""
+        """Show whether a run fits the machine that it is to run on, and a sentence about it."""
+        if self.runs_on.chosen != LOCAL and "memory_bytes" in found:
+            found = _elsewhere(found, self.runs_on.chosen)
         self._fits = found["fits"]
         self.footer.show_cost(found["sentence"], fits=found["fits"])
         self._enable()
@@ -148,6 +154,15 @@ class RunSetup(QWidget):
             return
         try:
             asked = spec.model_dump(mode="json")
-            self._session.new_run(self._audit, asked, self._inputs(), models, self.seed.value())
+            place = self.runs_on.chosen
+            self._session.new_run(self._audit, asked, self._inputs(), models, self.seed.value(), executor=place)
         except AuditorError as error:
             self._session.said.emit(str(error))
+
+
+def _elsewhere(found: Mapping[str, Any], place: str) -> Mapping[str, Any]:
+    """What was estimated for this machine, for a run on another one: it is no reason not to start there."""
+    first, _, more = str(found["sentence"]).partition("\n")
+    here = f"If it ran here: {first}" if found["fits"] else "It would not fit this machine."
+    sentence = f"{here} {place} looks at its own memory when the run starts there."
+    return {**found, "fits": True, "sentence": f"{sentence}\n{more}".rstrip()}

@@ -27,10 +27,10 @@ _MOST_ROWS, _MOST_ROWS_LOW, _LOW_PX = 3, 2, 800
 
 
 class _Row(QWidget):
-    def __init__(self, bar: "ActivityBar", path: Path) -> None:
+    def __init__(self, bar: "ActivityBar", path: Path, place: str) -> None:
         super().__init__()
         self.setFixedHeight(_ROW_HEIGHT)
-        self.name = plain_label(path.name, wrap=False)
+        self.name = plain_label(f"{path.name} on {place}" if place else path.name, wrap=False)
         self.words = ElidedLabel("soft")
         self.progress = QProgressBar()
         self.progress.setTextVisible(False)
@@ -122,11 +122,11 @@ class ActivityBar(QWidget):
         layout.addWidget(self._area)
         self._fit()
 
-    def row(self, path: Path) -> _Row:
-        """The row of a run, made if there is none."""
+    def row(self, path: Path, place: str = "") -> _Row:
+        """The row of a run, made if there is none; `place` names the backend that it was given to."""
         key = str(path)
         if key not in self._rows:
-            self._rows[key] = _Row(self, path)
+            self._rows[key] = _Row(self, path, place)
             self._layout.insertWidget(0, self._rows[key])
             self._fit()
         return self._rows[key]
