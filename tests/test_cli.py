@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from auditor.case import Case, verify
+from auditor.resources import resource
+from auditor.runs.directory import RunDirectory
 from tests.command import auditor
 from tests.conftest import SAMPLE
 
@@ -40,6 +42,8 @@ def test_explanations_and_chosen_axes(tmp_path: Path) -> None:
     told = json.loads(done.stdout)
     assert list(told["axes"]) == ["on_topic"]
     run = tmp_path / "case" / "runs" / told["run"]
+    # Fields that were taken for id and group by their names stand in the run.
+    assert RunDirectory(run).spec().spec["mapping"] == {"id": "id", "group": "group"}
     rows = [
         json.loads(line)["row"]
         for line in (run / "events.jsonl").read_text().splitlines()
@@ -75,6 +79,22 @@ def test_bad_input_is_exit_2_with_a_sentence_and_leaves_nothing(
     assert words in done.stderr
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_wrong_with_human_ratings_or_examples_is_said_before_a_case_is_made(tmp_path: Path) -> None:
+    humans, rubric = tmp_path / "humans.csv", tmp_path / "own.toml"
+    humans.write_text("id,axis,rater,score\n", encoding="utf-8")
+    own = resource("rubrics", "default.toml").read_text(encoding="utf-8")
+    rubric.write_text(own.replace('name = "on_topic"', 'name = "kindness"'), encoding="utf-8")
+    command = ("rate", SAMPLE, "--model", "starter", "--case", tmp_path / "case")
+    for more, words in (
+        (("--humans", humans), "column 'conversation_id': The column is missing"),
+        (("--rubric", rubric, "--variant", "5-examples"), "'kindness': There are no rated examples for this axis"),
+    ):
+        done = auditor(*command, *more)
+        assert done.returncode == 2
+        assert words in done.stderr
+    assert not (tmp_path / "case").exists()
 
 
 def test_nothing_to_rate_fails_in_the_run_as_bad_input(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ KEYS = [
 QUICK: tuple[object, ...] = (
     *("--epochs", 8, "--batch-size", 6, "--learning-rate", 1e-3, "--lambda-start", 10, "--dual-warmup-epochs", 0),
     *("--generated-tokens", 4, "--warmup-epochs", 0, "--device", "cpu", "--dtype", "float32", "--no-gguf"),
+    *("--relearn-steps", 2, "--relearn-items", 1),
 )
 FILES = sample.files()
 SAMPLE = ("unlearn", "--forget", FILES["forget"], "--retain", FILES["retain"])
@@ -84,6 +85,7 @@ def test_the_report_is_evidence_and_no_certificate(
     for words in (
         *(told["verdict"], "Unlearning evidence report", "What it does not prove", "Losses and lambda by step"),
         *("Probability of answers before and after", "What is forgotten, asked for in other ways"),
+        *("What every file still says", "What comes back when a copy is trained again", "Verdict: rule and limits"),
     ):
         assert words in seen.text, words
     assert pdf.read_bytes().startswith(b"%PDF")
@@ -155,6 +157,9 @@ def kill_worker(case: Path, when: Callable[[], bool]) -> None:
         ((*SAMPLE, "--epsilon", "much"), "--epsilon"),
         ((*SAMPLE, "--epsilon", "-1"), "--epsilon: Input should be greater than 0"),
         ((*SAMPLE, "--lora", "-1"), "--lora"),
+        ((*SAMPLE, "--quantised", "Q8_0,Q5"), "--quantised"),
+        ((*SAMPLE, "--relearn-items", "0"), "--relearn-items"),
+        ((*SAMPLE, "--model", "starter", "--reference-model", "starter"), "The reference model is the start model"),
         ((*SAMPLE, "--prompt", "Answer:"), "--prompt: {question} must stand in it once"),
         ((*SAMPLE, "--map", "tone=x"), "--map: there is no field 'tone'"),
         ((*SAMPLE, "--map", "answer=reply"), "name another column in --map FIELD=COLUMN"),

@@ -81,6 +81,10 @@ class Preview:
         Every problem found, each naming row, column, value and fix; the first 1,000.
     n_rows, n_problems : int
         Counts over the whole file.
+    fields : tuple of str
+        Fields of the audit that can be mapped in this form; empty where all can.
+    unread : str
+        Which columns nothing is read from, in words; empty if there are none.
     """
 
     format: str
@@ -90,6 +94,8 @@ class Preview:
     problems: tuple[str, ...]
     n_rows: int
     n_problems: int
+    fields: tuple[str, ...] = ()
+    unread: str = ""
 
 
 @dataclass(frozen=True)
@@ -157,7 +163,7 @@ class FollowedOverTime:
     An audit that can be repeated on fresh data has one more door, and one whose runs can be compared another; they are
     optional and looked up by name::
 
-        def over_time(runs, theme) -> FollowedOverTime
+        def over_time(run, others, theme) -> FollowedOverTime
         def beside_runs(run, others, theme) -> FollowedOverTime
 
     Attributes

@@ -22,6 +22,7 @@ from auditor.desktop import theme
 from auditor.desktop.actions import Command, Commands
 from auditor.desktop.header import Header
 from auditor.desktop.palette import Palette, Shortcuts
+from auditor.desktop.panels.backends import BackendsPanel
 from auditor.desktop.panels.compare import ComparePanel
 from auditor.desktop.panels.guard import GuardPanel
 from auditor.desktop.panels.models import ModelsPanel
@@ -29,6 +30,7 @@ from auditor.desktop.panels.overview import OverviewPanel
 from auditor.desktop.panels.parity import ParityPanel
 from auditor.desktop.panels.rate import RatePanel
 from auditor.desktop.panels.run_panel import RunPanel
+from auditor.desktop.panels.unlearn import UnlearnPanel
 from auditor.desktop.rail import Rail
 from auditor.desktop.session import Session
 from auditor.desktop.watch import Watcher
@@ -63,13 +65,15 @@ class Window(QMainWindow):
         self.watcher = Watcher(session)
         self.rate = RatePanel(session)
         self.guard = GuardPanel(session)
+        self.unlearn = UnlearnPanel(session)
         self.parity = ParityPanel(session)
-        panels: tuple[RunPanel, ...] = (self.rate, self.guard, self.parity)
+        panels: tuple[RunPanel, ...] = (self.rate, self.guard, self.unlearn, self.parity)
         #: Panels that show runs, by the name of the audit, in the order of the rail.
         self.audits = {panel.audit: panel for panel in panels}
         self.overview = OverviewPanel(session, panels)
         self.compare = ComparePanel(session)
         self.models = ModelsPanel(session)
+        self.backends = BackendsPanel(session)
         self.activity = ActivityBar()
         self.commands = Commands(session.settings, self)
         self._build()
@@ -84,6 +88,7 @@ class Window(QMainWindow):
             *((panel.title, panel.icon, panel) for panel in self.audits.values()),
             ("Compare", "compare", self.compare),
             ("Models", "models", self.models),
+            ("Backends", "backends", self.backends),
         )
         self.stack = QStackedWidget()
         for _, _, panel in self.panels:
@@ -115,6 +120,8 @@ class Window(QMainWindow):
             *(self._there(panel, command) for panel in self.audits.values() for command in panel.commands()),
             Command("compare.run", "Compare the ticked runs", "compare", "Ctrl+Shift+C", self._compare, "Rate"),
             Command("models.add", "Add a model…", "models", "Ctrl+M", self._add_model, "Models"),
+            Command("backends.add", "Add a backend…", "backends", "", self._add_backend, "Models"),
+            Command("backends.test", "Test the selected backend", "verify", "", self._test_backend, "Models"),
             *(
                 Command(f"go.{name.lower()}", f"Go to {name}", icon, f"Ctrl+{place}", self._goer(panel), "Go")
                 for place, (name, icon, panel) in enumerate(self.panels, start=1)
@@ -168,6 +175,8 @@ class Window(QMainWindow):
         for panel in self.audits.values():
             panel.setup.no_case.connect(self._need_case)
         self.models.changed.connect(self.rate.setup.refresh_models)
+        self.unlearn.library_changed.connect(self.rate.setup.refresh_models)
+        self.unlearn.judge_wanted.connect(self._rate_with)
 
     def _restore(self) -> None:
         settings = self.session.settings
@@ -209,7 +218,7 @@ class Window(QMainWindow):
 
     def _watch(self, path: Path, *, show: bool) -> None:
         self.header.refresh()
-        self.activity.row(path)
+        self.activity.row(path, self.session.place_of(path))
         if show:
             self._show(path)
         self.watcher.watch(path)
@@ -274,6 +283,11 @@ class Window(QMainWindow):
         self.go_to(panel)
         panel.try_sample()
 
+    def _rate_with(self, model: str) -> None:
+        """Bring a model of the library to where it rates."""
+        self.go_to(self.rate)
+        self.rate.setup.models.select(model)
+
     def _verify(self) -> None:
         self.go_to(self.overview)
         self.overview.verify()
@@ -298,6 +312,14 @@ class Window(QMainWindow):
         name, _ = QFileDialog.getOpenFileName(self, "Add a model", "", "GGUF models (*.gguf);;All files (*)")
         if name:
             self.models.add(Path(name))
+
+    def _add_backend(self) -> None:
+        self.go_to(self.backends)
+        self.backends.add()
+
+    def _test_backend(self) -> None:
+        self.go_to(self.backends)
+        self.backends.test()
 
     def show_palette(self) -> None:
         """Find any command."""

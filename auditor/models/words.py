@@ -1,7 +1,7 @@
 """Text to tokens and back, for a GGUF file and for a folder. Imported by worker processes only.
 
-Texts are data: nothing in them is read as a special token. A GGUF file's own vocabulary is read by llama.cpp, which the
-file was made for; a folder's by the library `tokenizers`.
+Texts are data: nothing in them is read as a special token, but for what a chat template writes. A GGUF file's own vocabulary
+is read by llama.cpp, which the file was made for; a folder's by the library `tokenizers`.
 """
 
 import os
@@ -15,6 +15,28 @@ from auditor.models.file import ModelFile
 
 class Words(Protocol):
     """A tokenizer."""
+
+    @property
+    def chat_template(self) -> str | None:
+        """Jinja text of the model's chat template, or None."""
+        ...
+
+    @property
+    def bos(self) -> str:
+        """Spelling of the token that begins a text; empty if there is none."""
+        ...
+
+    @property
+    def eos(self) -> str:
+        """Spelling of the token that ends a text or a turn; empty if there is none."""
+        ...
+
+    def marked(self, text: str, *, begin: bool) -> list[int]:
+        """Token ids of what a chat template writes: spellings of special tokens are these tokens. Never for data.
+
+        `begin` puts the token in front that the model wants there, unless the text begins with it.
+        """
+        ...
 
     def tokenize(self, text: str, *, begin: bool) -> list[int]:
         """Token ids of a text that begins a prompt, with the token in front that the model wants there; or of one inside."""
@@ -79,6 +101,22 @@ class _GgufWords:
 
         self._vocabulary = Vocabulary(model)
         self._inside = Inside(lambda text: self._vocabulary.tokenize(text, special=False))
+        self._inside_marked = Inside(lambda text: self._vocabulary.tokenize(text, special=True))
+
+    @property
+    def chat_template(self) -> str | None:
+        return self._vocabulary.chat_template
+
+    @property
+    def bos(self) -> str:
+        return self._vocabulary.bos
+
+    @property
+    def eos(self) -> str:
+        return self._vocabulary.eos
+
+    def marked(self, text: str, *, begin: bool) -> list[int]:
+        return self._vocabulary.tokenize(text, special=True, begin=True) if begin else self._inside_marked(text)
 
     def tokenize(self, text: str, *, begin: bool) -> list[int]:
         return self._vocabulary.tokenize(text, special=False, begin=True) if begin else self._inside(text)
@@ -113,7 +151,24 @@ class _FolderWords:
         plain, framed = self._ids("a", special=False), self._ids("a", special=True)
         bos = getattr(found, "bos_token_id", None)
         self._inside = Inside(lambda text: self._ids(text, special=False))
+        self._inside_marked = Inside(self._marked)
         self._bos = [bos] if bos is not None and framed[:1] == [bos] and plain[:1] != [bos] else []
+        template = getattr(found, "chat_template", None)
+        self.chat_template: str | None = template if isinstance(template, str) else None
+        self.bos, self.eos = (str(getattr(found, name, None) or "") for name in ("bos_token", "eos_token"))
+
+    def marked(self, text: str, *, begin: bool) -> list[int]:
+        if not begin:
+            return self._inside_marked(text)
+        ids = self._marked(text)
+        return ids if ids[:1] == self._bos else [*self._bos, *ids]
+
+    def _marked(self, text: str) -> list[int]:
+        self._tokenizer.encode_special_tokens = False
+        try:
+            return self._ids(text, special=False)
+        finally:
+            self._tokenizer.encode_special_tokens = True
 
     def _ids(self, text: str, *, special: bool) -> list[int]:
         return list(self._tokenizer.encode(text, add_special_tokens=special).ids)

@@ -1,7 +1,7 @@
 """Screenshots of the real window: ``python -m tests.desktop.screens OUT_DIR`` (on a screen, or under Xvfb).
 
-Empty, running, failed and finished states at 1440x900 and 1024x700, light and dark; ``rate``, ``parity``, ``guard`` or
-``compare`` (with guard runs) as a second argument walks through that panel alone.
+Empty, running, failed and finished states at 1440x900 and 1024x700, light and dark; ``rate``, ``parity``, ``guard``,
+``unlearn``, ``backends`` or ``compare`` (with guard runs) as a second argument walks through that panel alone.
 """
 
 import os
@@ -15,10 +15,12 @@ from auditor.desktop.window import Window
 from auditor.models.starter import starter
 from auditor.resources import resource
 from PySide6.QtWidgets import QApplication
+from tests.desktop.screens_backends import shoot_backends
 from tests.desktop.screens_compare import shoot_compare_guard
 from tests.desktop.screens_guard import shoot_guard
 from tests.desktop.screens_parity import shoot_parity
 from tests.desktop.screens_rate import shoot_rate, shoot_rubric_editor
+from tests.desktop.screens_unlearn import shoot_unlearn
 from tests.desktop.shooting import settle, shoot, wait
 
 
@@ -84,7 +86,9 @@ _ALONE = {
     "rate": (shoot_rate_alone, "Assistant review, November"),
     "parity": (shoot_parity, "Fashion search"),
     "guard": (shoot_guard, "Shop remarks, November"),
+    "unlearn": (shoot_unlearn, "Facts to forget, November"),
     "compare": (shoot_compare_guard, "Shop remarks, November"),
+    "backends": (shoot_backends, "Assistant review, November"),
 }
 
 
@@ -117,8 +121,11 @@ def main(folder: Path, *, only: str = "") -> None:
     shoot_compare(application, window, folder, run)
     shoot_parity(application, window, folder)
     shoot_guard(application, window, folder)
+    shoot_unlearn(application, window, folder)
     window.go_to(window.overview)
     shoot(application, window, folder, "overview")
+    # Last, since every setup asks where to run once a backend is kept.
+    shoot_backends(application, window, folder)
     window.close()
 
 

@@ -123,10 +123,10 @@ def test_shortcuts_can_be_changed_and_a_taken_one_is_refused(window: Window, qtb
     assert window.commands.set_shortcut("go.models", "Ctrl+9") is None
     assert window.session.settings.value("shortcuts/go.models") == "Ctrl+9"
     window.commands.restore_shortcuts()
-    assert window.commands.action("go.models").shortcut().toString() == "Ctrl+6"
+    assert window.commands.action("go.models").shortcut().toString() == "Ctrl+7"
 
 
-@pytest.mark.parametrize("name", ["overview", "rate", "guard", "parity", "compare", "models"])
+@pytest.mark.parametrize("name", ["overview", "rate", "guard", "unlearn", "parity", "compare", "models", "backends"])
 def test_every_control_has_a_name_and_can_be_reached_by_keyboard(case_window: Window, qtbot: QtBot, name: str) -> None:
     case_window.go_to(getattr(case_window, name))
     qtbot.waitUntil(lambda: case_window.session.asker.is_idle, timeout=20_000)

@@ -1,9 +1,12 @@
 """Pieces of a prompt become the tokens that they are within it."""
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from auditor.models import ModelFile
+from auditor.models.chat_template import turn_of
 from auditor.models.folder import inspect_folder
 from auditor.models.words import Inside, Words, words_of
 from tests.models.tiny import write
@@ -57,3 +60,16 @@ def test_other_tokenizers_read_a_piece_as_it_is() -> None:
     asked.clear()
     assert inside(" text") == list(b" text")
     assert asked == [" text"]
+
+
+def test_marks_of_a_chat_template_are_tokens_and_the_same_spelling_in_data_is_text(starter_model: ModelFile) -> None:
+    with closing(words_of(starter_model, starter_model.path)) as words:
+        turn = turn_of(words)
+        assert turn.head.startswith("<|im_start|>system\n")
+        assert (turn.tail, turn.gap) == ("<|im_end|>\n<|im_start|>assistant\n", "")
+        (opens,) = words.marked(words.bos, begin=False)
+        (closes,) = words.marked(words.eos, begin=False)
+        tail = words.marked(turn.tail, begin=False)
+        assert (tail[0], tail[2]) == (closes, opens)
+        assert not {opens, closes} & set(words.tokenize(turn.tail, begin=False))
+        assert words.text(tail) == words.text(words.tokenize(turn.tail, begin=False)) == turn.tail

@@ -11,7 +11,7 @@ from auditor.audits.unlearning.metrics import membership, memorisation
 from auditor.audits.unlearning.metrics.rouge import rouge_l
 from auditor.audits.unlearning.metrics.truth_ratio import truth_ratio
 from auditor.audits.unlearning.scored import EvaluationSettings, Scored
-from auditor.audits.unlearning.template import Template, pieces, prompt_ids, tokens_of
+from auditor.audits.unlearning.template import Template, pieces, tokens_of
 from auditor.errors import InputError
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ class Asking:
         prompts, wanted, shown = list[list[int]](), list[str](), list[str]()
         for example in examples:
             if example.question is not None:
-                prompts.append(prompt_ids(words, example.question, template))
+                prompts.append(template.prompt_ids(words, example.question))
                 wanted.append(example.answer)
                 shown.append(template.text(example.question))
             else:

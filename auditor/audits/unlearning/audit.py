@@ -1,12 +1,14 @@
-"""Carry out an unlearning run: read, measure, bound, train, measure again, write the model down, and tell it all.
+"""Carry out an unlearning run: read, measure, bound, train, measure again, write the model down, open it again, and tell it all.
 
 Every stage is done once (see `auditor.audits.stages`), and training goes on from its latest checkpoint, so that an interrupted
 run ends with the same findings. The model is loaded only where a stage still needs it.
 """
 
 import shutil
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from auditor.audits import Context, InputFile
 from auditor.audits.findings import Caution, Provenance, TableInfo
@@ -14,15 +16,31 @@ from auditor.audits.stages import Stages
 from auditor.audits.unlearning import inputs as files
 from auditor.audits.unlearning import output, tables
 from auditor.audits.unlearning import verdict as told
-from auditor.audits.unlearning.findings import LIMITATIONS, ConstraintInfo, DataInfo, ExportInfo, UnlearningFindings
+from auditor.audits.unlearning.cautions import cautions as cautions_of
+from auditor.audits.unlearning.curves import DATA, Curves, Which
+from auditor.audits.unlearning.findings import (
+    LIMITATIONS,
+    ConstraintInfo,
+    DataInfo,
+    ExportInfo,
+    FileFigures,
+    Relearning,
+    UnlearningFindings,
+)
 from auditor.audits.unlearning.inputs import UnlearningInputs
 from auditor.audits.unlearning.measuring import Measured
+from auditor.audits.unlearning.reference import Reference
+from auditor.audits.unlearning.referring import reference_model, referred
 from auditor.audits.unlearning.spec import UnlearningSpec
-from auditor.audits.unlearning.stage_results import Bound, Exports, GgufExport, TrainingResult
+from auditor.audits.unlearning.stage_results import Bound, Evidence, Exports, GgufExport, Quantised, TrainingResult
 from auditor.audits.unlearning.survivors import survivors
 from auditor.audits.unlearning.training import StepRow
 from auditor.audits.unlearning.work import TRACE, TRAINING, Work
+from auditor.audits.unlearning.written import Written, opened
 from auditor.models.starter import STARTER_WARNING
+
+if TYPE_CHECKING:
+    from auditor.models.file import ModelFile
 
 
 def run(spec: UnlearningSpec, inputs: Mapping[str, InputFile], context: Context) -> UnlearningFindings:
@@ -54,6 +72,7 @@ class _Run:
         self.spec, self.given, self.context = spec, given, context
         self.work = Work(spec, given, context)
         self.model = self.work.model
+        self.reference = reference_model(spec, context)
 
     def findings(self) -> UnlearningFindings:
         """Do what is not done yet, and put the findings together."""
@@ -63,6 +82,11 @@ class _Run:
         for caution in self.given.cautions:
             context.warning(caution.code, caution.message, caution.count)
         stages, work = Stages(context), self.work
+        if (reference := self.reference) is not None:
+            # Read before the start model is loaded, so that memory holds one of them.
+            work.reference = stages.once(
+                "reference", Reference, lambda: referred(reference, self.spec, self.given, context)
+            )
         try:
             data = stages.once("data", DataInfo, lambda: work.material.info(self.given))
             before = stages.once("before", Measured, work.measured)
@@ -75,10 +99,36 @@ class _Run:
             gguf = stages.once("gguf", GgufExport, lambda: work.export_gguf(bound))
         finally:
             work.close()
-        # Nothing will go on from the checkpoints any more: all stages are flushed.
+        # Nothing will go on from the checkpoints any more: all stages of the model that was trained are flushed.
         shutil.rmtree(context.checkpoints / TRAINING, ignore_errors=True)
+        exports, evidence = self._opened_again(stages, training, Exports(folder, gguf))
         context.progress(1, 1, "Making tables and findings")
-        return self._concluded(data, before, bound, training, after, Exports(folder, gguf))
+        return self._concluded(data, before, bound, training, after, exports, evidence)
+
+    def _opened_again(self, stages: Stages, training: TrainingResult, exports: Exports) -> tuple[Exports, Evidence]:
+        """Quantise what was written, measure every file, and train copies again."""
+        spec, given, context = self.spec, self.given, self.context
+        if not spec.unlearns:
+            return exports, Evidence()
+        written = Written(spec, given, context)
+        quantised = stages.once("quantised", Quantised, lambda: written.quantised(exports.gguf.made))
+        exports = replace(exports, quantised=quantised)
+        files = [
+            stages.once(f"file {made.name}", FileFigures, partial(written.figures, made, training.dtype))
+            for made in exports.made
+        ]
+        relearning = []
+        if spec.relearn_steps:
+            curves = Curves(spec, given, context, training.dtype)
+            models: dict[Which, Callable[[], ModelFile]] = {"unlearned": lambda: opened(context, exports.folder)}
+            if (reference := self.reference) is not None:
+                models["reference"] = lambda: reference
+            relearning = [
+                stages.once(f"relearning {which} {data}", Relearning, partial(curves.curve, which, file, data))
+                for which, file in models.items()
+                for data in DATA
+            ]
+        return exports, Evidence(tuple(files), tuple(relearning))
 
     # ---- findings
 
@@ -90,6 +140,7 @@ class _Run:
         training: TrainingResult,
         after: Measured,
         exports: Exports,
+        evidence: Evidence,
     ) -> UnlearningFindings:
         spec = self.spec
         constraint = self._constraint(bound, training)
@@ -104,12 +155,14 @@ class _Run:
             data=data,
             has_chat_template=self.model.has_chat_template,
             dtype=training.dtype,
+            files=evidence.files,
+            relearning=evidence.relearning,
         )
         answer = told.verdict(outcome)
         cautions = [
             *self.given.cautions,
             *(Caution(code="epsilon", message=message) for message in bound.warnings),
-            *told.cautions(outcome, training.info, training.warnings),
+            *cautions_of(outcome, training.info, training.warnings),
             *_of_surroundings(before, bound, training, after),
             *_of_exports(exports, data),
         ]
@@ -120,7 +173,7 @@ class _Run:
             headline=self._headline(bound, constraint, before, after, training, exports),
             warnings=cautions,
             limitations=list(LIMITATIONS),
-            tables=self._tables(bound, before, after, exports),
+            tables=self._tables(bound, before, after, exports, evidence),
             provenance=Provenance(
                 device=training.device, seed=self.context.seed, settings=self._surroundings(training)
             ),
@@ -141,6 +194,11 @@ class _Run:
             after=after.metrics,
             exports=exports.made,
             not_exported=exports.gguf.not_made,
+            not_quantised=exports.quantised.not_made,
+            files=evidence.files,
+            relearning=evidence.relearning,
+            reference_name=self.reference.name if self.reference else "",
+            reference_sha256=self.reference.sha256 if self.reference else "",
         )
 
     def _constraint(self, bound: Bound, training: TrainingResult) -> ConstraintInfo | None:
@@ -199,7 +257,9 @@ class _Run:
             "artefacts": [made.name for made in exports.made],
         }
 
-    def _tables(self, bound: Bound, before: Measured, after: Measured, exports: Exports) -> list[TableInfo]:
+    def _tables(
+        self, bound: Bound, before: Measured, after: Measured, exports: Exports, evidence: Evidence
+    ) -> list[TableInfo]:
         made = {
             "metrics": list(output.metric_rows(before.metrics, after.metrics)),
             "training": list(output.training_rows(self._steps(), bound.epsilon)),
@@ -208,6 +268,8 @@ class _Run:
             "other_ways": output.other_way_rows(before, after),
             "overlaps": list(output.overlap_rows(self.given.overlaps)),
             "exports": list(output.export_rows(exports.made)),
+            "files": list(output.file_rows(evidence.files, self.spec.most_probability)),
+            "relearning": list(output.relearning_rows(evidence.relearning)),
         }
         needed = {"metrics", "training", "examples", "exports"}
         return [tables.save(self.context, name, rows) for name, rows in made.items() if rows or name in needed]
@@ -255,8 +317,9 @@ def _of_surroundings(before: Measured, bound: Bound, training: TrainingResult, a
 def _of_exports(exports: Exports, data: DataInfo) -> list[Caution]:
     found = []
     if exports.gguf.not_made:
-        message = f"There is no GGUF file of the model. {exports.gguf.not_made}"
+        message = f"There is no GGUF file of the model, and so no quantised ones either. {exports.gguf.not_made}"
         found.append(Caution(code="no_gguf", message=message))
+    found += [Caution(code="not_quantised", message=message) for message in exports.quantised.not_made]
     if data.cut:
         message = f"Answers that were cut at the longest example: {data.cut:,}. What lies behind was neither forgotten nor kept."
         found.append(Caution(code="cut", message=message, count=data.cut))

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 from auditor.audits import Picture
 from auditor.audits.look import THEMES
 from auditor.audits.unlearning.figures_asked import generations_picture, probabilities_picture
+from auditor.audits.unlearning.figures_evidence import files_picture, relearning_picture
 from auditor.audits.unlearning.figures_training import losses_picture, trace_picture
 from auditor.audits.unlearning.findings import UnlearningFindings
 
@@ -16,7 +17,7 @@ __all__ = ["pictures"]
 
 
 def pictures(findings: UnlearningFindings, tables: Mapping[str, Path], theme: str) -> Iterator[Picture]:
-    """What was forgotten and kept, however it is asked for; how training went; what is said before and after.
+    """What was forgotten and kept, however it is asked for and in every file; how training went; what is said before and after.
 
     Parameters
     ----------
@@ -29,6 +30,8 @@ def pictures(findings: UnlearningFindings, tables: Mapping[str, Path], theme: st
     look = THEMES[theme]
     draw = (
         ("metrics", probabilities_picture),
+        ("files", files_picture),
+        ("relearning", relearning_picture),
         ("training", losses_picture),
         ("trace", trace_picture),
         ("examples", generations_picture),

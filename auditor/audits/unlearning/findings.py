@@ -95,6 +95,56 @@ class ExportInfo(_Part):
     )
     same_first: int | None = Field(default=None, description="Prompts on which both find the same token most probable.")
     prompts: int = Field(default=0, description="Prompts on which logits were compared.")
+    most_rms: float | None = Field(default=None, description="Root mean square difference up to which it passed.")
+    most_relative: float | None = Field(default=None, description="Or relative difference; one of the two is enough.")
+    made_from: str = Field(default="", description="File of the run that it was quantised from; empty if it was not.")
+
+
+class FileFigures(_Part):
+    """What was measured in a file that a run has written, by reading that very file."""
+
+    name: str = Field(description="Path in the run's directory.")
+    kind: str = Field(description="folder or GGUF, with the type of its weights.")
+    sha256: str = Field(description="Hash of what was read.")
+    size_bytes: int
+    is_quantised: bool = Field(description="Whether it was made from another file of the run with fewer bits a weight.")
+    engine: str = Field(description="What read it.")
+    forget: Metric = Field(description="Probability of the answers to forget, their own tokens, asked as trained.")
+    retain: Metric = Field(description="The same of the answers to keep.")
+    otherwise: dict[str, Metric] = Field(
+        default_factory=dict,
+        description="Metric -> probability of the answers to forget, asked in other ways, as far as they are there.",
+    )
+    survivors: int = Field(
+        description="Answers to forget whose probability is above the one that counts as forgotten in some way of asking."
+    )
+    n_asked: int = Field(description="Answers to forget that were read, those of a person's own questions among them.")
+
+
+class CurvePoint(_Part):
+    """The model after some steps of being trained again."""
+
+    step: int
+    forget: Metric = Field(description="Probability of answers to forget that it was not trained on again.")
+    loss: float | None = Field(
+        description="Mean over answer tokens of the step's batch before it, nats; None at step 0."
+    )
+
+
+class Relearning(_Part):
+    """What comes back when a copy of a model is trained again; the files of the run stay as they are."""
+
+    model: Literal["unlearned", "reference"] = Field(
+        description="The folder that the run has written, or a model that has never learnt what is to be forgotten."
+    )
+    data: Literal["benign", "items"] = Field(
+        description="Trained on: answers to keep that are like none to forget, or a few of those to forget."
+    )
+    n_trained: int = Field(default=0, description="Examples it was trained on.")
+    batch_size: int = Field(default=0, description="Examples of a step, at most.")
+    learning_rate: float = Field(default=0.0, description="Of AdamW, constant.")
+    points: tuple[CurvePoint, ...] = ()
+    unavailable: str = Field(default="", description="Why there is no curve, as a sentence.")
 
 
 class UnlearningFindings(Findings):
@@ -117,6 +167,13 @@ class UnlearningFindings(Findings):
     after: dict[str, Metric] = Field(description="The same of the model that was made.")
     exports: tuple[ExportInfo, ...]
     not_exported: str = Field(default="", description="Why there is no GGUF file, where there is none.")
+    not_quantised: tuple[str, ...] = Field(default=(), description="Why quantised files are missing, in sentences.")
+    files: tuple[FileFigures, ...] = Field(default=(), description="Every file, as it was measured itself.")
+    relearning: tuple[Relearning, ...] = Field(default=(), description="Empty where it was switched off.")
+    reference_name: str = Field(
+        default="", description="Model that has never learnt what is to be forgotten, if given."
+    )
+    reference_sha256: str = ""
 
 
 LIMITATIONS = [
@@ -130,7 +187,7 @@ LIMITATIONS = [
     ),
     (
         "A file that is quantised after this run is another model: what is forgotten in 16 bits has come back in 4 (from 21% to "
-        "83% in published measurements). Measure the very file that is used."
+        "83% in published measurements). Only the files that stand in the table of files were measured."
     ),
     "Retention is measured on the examples to keep and on nothing else: other abilities of the model may have changed.",
 ]

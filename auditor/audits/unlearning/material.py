@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -16,14 +16,16 @@ from auditor.audits.unlearning.template import Template, Tokenizer, pieces
 from auditor.audits.unlearning.training import TrainingSettings
 from auditor.errors import InputError
 from auditor.models.file import ModelFile
+from auditor.models.torch_fit import Workload
 
 if TYPE_CHECKING:
     from auditor.audits.unlearning.objectives import Objective
 
+T = TypeVar("T")
 #: Methods that compare answers with those of the start model.
 _WITH_REFERENCE = ("npo", "idk_dpo", "undial", "rmu")
 #: Seeds of what is drawn for an evaluation, so that no two files are drawn alike.
-_DRAWS = {"forget": 1, "retain": 2, "holdout": 3, "probes": 4}
+_DRAWS = {"forget": 1, "retain": 2, "holdout": 3, "probes": 4, "items": 5, "benign": 6}
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,30 @@ def with_alternatives(
     return with_refusals(texts, refusals, seed)
 
 
+def longest(texts: Material, words: Tokenizer, spec: UnlearningSpec, seed: int) -> int:
+    """Tokens of the longest text that is computed, counted before the model is loaded, when no token ends a text yet."""
+    forget = with_alternatives(texts.forget, words, spec, end=None, seed=seed)
+    others = (len(text.alternative.ids) for text in forget if text.alternative is not None)
+    return max(texts.longest, *others, 0) + 1
+
+
+def workload_of(spec: UnlearningSpec, length: int) -> Workload:
+    """What a step computes at once, for the estimate of memory.
+
+    Parameters
+    ----------
+    length : int
+        Tokens of the longest text.
+    """
+    return Workload(
+        # idk_dpo goes back through answers and their alternatives at once.
+        sequences=spec.batch_size * (2 if spec.method == "idk_dpo" else 1),
+        length=length,
+        reference=needs_reference(spec),
+        written_bytes=2 if spec.unlearns else 4,
+    )
+
+
 def check_method(spec: UnlearningSpec, given: UnlearningInputs, model: ModelFile) -> None:
     """Refuse a method that cannot work on these examples or this model.
 
@@ -205,3 +231,10 @@ def drawn(examples: Sequence[Example], most: int, role: str, seed: int) -> tuple
     generator = np.random.default_rng((seed, _DRAWS[role]))
     places = np.sort(generator.choice(len(examples), most, replace=False))
     return tuple(examples[place] for place in places.tolist())
+
+
+def spread(rows: Sequence[T], most: int) -> tuple[T, ...]:
+    """At most so many of them, evenly spread over the file."""
+    if len(rows) <= most:
+        return tuple(rows)
+    return tuple(rows[place * len(rows) // most] for place in range(most))

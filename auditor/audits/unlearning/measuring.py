@@ -16,6 +16,7 @@ from auditor.audits.unlearning.batches import IGNORED, Tokens, collate
 from auditor.audits.unlearning.examples import Example
 from auditor.audits.unlearning.metrics.metric import Metric, mean
 from auditor.audits.unlearning.probes import ProbeRow, probe
+from auditor.audits.unlearning.reference import Reference
 from auditor.audits.unlearning.scored import EvaluationSettings, Scored
 from auditor.audits.unlearning.template import Template
 
@@ -74,6 +75,7 @@ def measure(
     seed: int,
     tell: Tell,
     other_ways: bool = True,
+    reference: Reference | None = None,
 ) -> Measured:
     """Read and generate the answers of every set.
 
@@ -89,11 +91,13 @@ def measure(
         Called with what is done, of how much, and what is being done; may raise to stop.
     other_ways : bool
         Whether what is forgotten is asked for in other ways too.
+    reference : Reference, optional
+        Figures of a model that has never learnt what is to be forgotten.
     """
     from auditor.audits.unlearning.evaluation import evaluate
 
     own = {name: sets[name] for name in ("forget", "retain", "holdout") if sets.get(name)}
-    found = evaluate(learner, own, template=template, seed=seed, settings=settings, tell=tell)
+    found = evaluate(learner, own, template=template, seed=seed, settings=settings, reference=reference, tell=tell)
     asked_otherwise = sets["forget"] if other_ways else ()
     ways = probe(learner, asked_otherwise, template=template, seed=seed, settings=settings, tell=tell)
     asked = sets.get(PROBES, ())

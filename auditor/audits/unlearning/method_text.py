@@ -1,7 +1,8 @@
 """What a report says of the method of an unlearning run, in plain text."""
 
 from auditor.audits.unlearning.findings import ConstraintInfo, ExportInfo, UnlearningFindings
-from auditor.audits.unlearning.words import counted, nats, percent
+from auditor.audits.unlearning.method_evidence import files_words, relearning_words, rule_and_limits
+from auditor.audits.unlearning.words import counted, nats
 
 _QUESTION = (
     "A model that has learnt something is trained on until it no longer gives the answers that are to be forgotten, while it "
@@ -45,15 +46,6 @@ _MEASURES = (
     "far below it is a leak as far above it is. Measures that cannot be computed say why. Intervals are 95% percentile "
     "bootstraps over examples, each by itself."
 )
-_VERDICT = (
-    "The rule is ours. Retention is lost where the retain loss ends above epsilon and above the start's, or the probability of "
-    "answers to keep falls by more than {lost}. Else, what is forgotten is forgotten by these measures where the upper end of "
-    "the interval of its probability is at most {most} in every way it was asked for: as trained, in other words, with a text "
-    "before the question, and by probes, as far as they are there; and where no single answer is above {most} or said whole in "
-    "any of these ways. It is not forgotten where a lower end is above {most} or a single answer survives. It is inconclusive "
-    "between, where a mean has no interval, and where epsilon is not reached. What is said after half an answer takes no part. "
-    "How near the model is to one that has never learnt (forget quality) takes no part: flattened answers are further from it."
-)
 _NOT = (
     "It does not prove that anything was deleted from the weights, nor that no question, language, context or attack brings it "
     "back. It is no formal guarantee, such as differential privacy gives, and no certificate for a regulator. Training on "
@@ -73,13 +65,10 @@ def methods(findings: UnlearningFindings) -> list[tuple[str, str]]:
         ("Examples", _data(findings)),
         ("Prompt, word for word", findings.prompt),
         ("Measures", _MEASURES),
-        (
-            "Verdict",
-            _VERDICT.format(lost=percent(findings.most_lost), most=percent(findings.most_probability))
-            if findings.constraint
-            else "",
-        ),
+        ("Verdict: rule and limits", rule_and_limits(findings)),
         ("Files made of the model", _exports(findings)),
+        ("Files, measured one by one", files_words(findings)),
+        ("Trained again", relearning_words(findings)),
         ("What it does not prove", _NOT),
     ]
     return [(heading, text) for heading, text in parts if text]
@@ -186,7 +175,11 @@ def _measured(findings: UnlearningFindings) -> str:
 
 
 def _exports(findings: UnlearningFindings) -> str:
-    lines = [f"{made.name} ({made.kind}), SHA-256 {made.sha256}{_compared(made)}." for made in findings.exports]
+    lines = [
+        f"{made.name} ({made.kind}{f', made from {made.made_from}' if made.made_from else ''}), SHA-256 "
+        f"{made.sha256}{_compared(made)}."
+        for made in findings.exports
+    ]
     if findings.not_exported:
         lines.append(f"No GGUF file: {findings.not_exported}")
     if findings.training.lora_rank:

@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from auditor.audits.unlearning.findings import ExportInfo
+from auditor.audits.unlearning.findings import ExportInfo, FileFigures, Relearning
 from auditor.audits.unlearning.measuring import PROBES, Measured
 from auditor.audits.unlearning.metrics.metric import Metric, unavailable
 from auditor.audits.unlearning.overlap import Overlap
 from auditor.audits.unlearning.training import StepRow
+from auditor.audits.unlearning.verdict import ASKED, file_state, in_ways, worst_way
 from auditor.audits.unlearning.words import measure_words
 
 Row = dict[str, Any]
@@ -107,3 +108,48 @@ def export_rows(exports: Sequence[ExportInfo]) -> Iterator[Row]:
     """Files made of the model."""
     for made in exports:
         yield made.model_dump()
+
+
+def file_rows(files: Sequence[FileFigures], most_probability: float) -> Iterator[Row]:
+    """Every file with what it still says."""
+    for file in files:
+        ways = in_ways(file)
+        way = worst_way(file) if ways else None
+        yield {
+            "name": file.name,
+            "kind": file.kind,
+            "state": file_state(file, most_probability),
+            "forget_probability": file.forget.value,
+            "forget_low": file.forget.low,
+            "forget_high": file.forget.high,
+            "worst_probability": ways[way].value if way else None,
+            "worst_high": ways[way].high if way else None,
+            "worst_way": ASKED[way] if way else None,
+            "survivors": file.survivors if way else None,
+            "n_asked": file.n_asked,
+            "n_forget": file.forget.n,
+            "retain_probability": file.retain.value,
+            "retain_low": file.retain.low,
+            "retain_high": file.retain.high,
+            "n_retain": file.retain.n,
+            "size_bytes": file.size_bytes,
+            "engine": file.engine,
+            "sha256": file.sha256,
+            "unavailable": file.forget.unavailable or None,
+        }
+
+
+def relearning_rows(curves: Sequence[Relearning]) -> Iterator[Row]:
+    """Every point of every curve."""
+    for curve in curves:
+        for point in curve.points:
+            yield {
+                "model": curve.model,
+                "data": curve.data,
+                "step": point.step,
+                "forget_probability": point.forget.value,
+                "low": point.forget.low,
+                "high": point.forget.high,
+                "n": point.forget.n,
+                "loss": point.loss,
+            }

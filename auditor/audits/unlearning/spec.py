@@ -250,6 +250,42 @@ class UnlearningSpec(BaseModel):
         title="GGUF",
         description="Write the unlearned model as GGUF too, where its architecture can be (llama, qwen2).",
     )
+    quantised: tuple[Literal["Q8_0", "Q4_0"], ...] = Field(
+        default=("Q8_0", "Q4_0"),
+        title="Quantised files",
+        description="Made from the GGUF file and measured one by one, since what is forgotten in 16 bits can come back in 4. "
+        "Any of Q8_0, Q4_0; empty: none.",
+    )
+    relearn_steps: int = Field(
+        default=20,
+        ge=0,
+        le=10_000,
+        title="Relearning steps",
+        description="A copy of the unlearned model is trained again, on answers to keep and on a few to forget, to see how fast "
+        "the others come back (steps, number and rate are ours). 0: it is not.",
+        json_schema_extra={"unit": "steps"},
+    )
+    relearn_items: int = Field(
+        default=5,
+        ge=1,
+        le=10_000,
+        title="Relearnt examples",
+        description="Examples to forget that the copy is trained on again, drawn by the seed; at most half of them.",
+        json_schema_extra={"unit": "examples"},
+    )
+    relearn_rate: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        title="Relearning rate",
+        description="Learning rate of it, constant. Empty: the run's own.",
+    )
+    reference_model: str = Field(
+        default="",
+        title="Reference model",
+        description="A model that was trained without what is to be forgotten, by name or path: forget quality, privleak and the "
+        "relearning curve are compared with it. Empty: none.",
+    )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         default="auto",
         title="Device",
@@ -278,6 +314,13 @@ class UnlearningSpec(BaseModel):
         if prompt != prompt.rstrip(" "):
             raise ValueError("it ends in a blank, but the answer's own token begins with one")
         return prompt
+
+    @field_validator("quantised")
+    @classmethod
+    def _each_once(cls, kinds: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(kinds)) < len(kinds):
+            raise ValueError("a kind stands in it twice")
+        return kinds
 
     # Rules between fields are told at one of the fields, so that a form can show them there.
 

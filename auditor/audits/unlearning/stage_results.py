@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from auditor.audits.unlearning.findings import ExportInfo, TrainingInfo
+from auditor.audits.unlearning.findings import ExportInfo, FileFigures, Relearning, TrainingInfo
 from auditor.audits.unlearning.words import percent
 
 #: Change of a probability by rounding that is worth a word (ours).
@@ -52,17 +52,39 @@ class GgufExport(BaseModel):
     not_made: str = ""
 
 
+class Quantised(BaseModel):
+    """The quantised files that were made of the GGUF file, and why others were not."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    made: tuple[ExportInfo, ...] = ()
+    not_made: tuple[str, ...] = ()
+
+
+_NONE = Quantised()
+
+
 @dataclass(frozen=True)
 class Exports:
     """What was written of the model."""
 
     folder: ExportInfo
     gguf: GgufExport
+    quantised: Quantised = _NONE
 
     @property
     def made(self) -> tuple[ExportInfo, ...]:
         """Everything that is there."""
-        return (self.folder,) if self.gguf.made is None else (self.folder, self.gguf.made)
+        whole = (self.folder,) if self.gguf.made is None else (self.folder, self.gguf.made)
+        return (*whole, *self.quantised.made)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was found out by opening again what was written; nothing where a run has learnt."""
+
+    files: tuple[FileFigures, ...] = ()
+    relearning: tuple[Relearning, ...] = ()
 
 
 def rounding(trained: float, settled: float) -> str:

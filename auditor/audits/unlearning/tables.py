@@ -10,12 +10,17 @@ from auditor.audits.saving import save_rows
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_WHOLE = {"step", "epoch", "row", "n", "place", "forget_row", "other_row", "size_bytes", "prompts", "same_first"}
+_WHOLE = {
+    *("step", "epoch", "row", "n", "place", "forget_row", "other_row", "size_bytes", "prompts", "same_first"),
+    *("n_forget", "n_retain", "n_asked", "survivors"),
+}
 _NUMBERS = {
     *("forget_loss", "retain_loss", "epsilon", "lambda", "learning_rate", "gradient_norm", "tokens_per_s"),
     *("forget_probability", "retain_probability", "before", "before_low", "before_high", "after", "after_low"),
     *("after_high", "probability_before", "probability_after", "rouge_before", "rouge_after", "share"),
-    *("rms_difference", "relative_difference", "largest_difference"),
+    *("rms_difference", "relative_difference", "largest_difference", "most_rms", "most_relative"),
+    *("forget_low", "forget_high", "retain_low", "retain_high", "low", "high", "loss"),
+    *("worst_probability", "worst_high"),
 }
 
 
@@ -106,7 +111,8 @@ COLUMNS: Mapping[str, tuple[str, tuple[Column, ...]]] = {
             _column(
                 "kind",
                 "Way",
-                "question (as trained), paraphrase, prefix, or answer start (half of the answer is given).",
+                "question (as trained), paraphrase, prefix, chat (through the model's chat template), or answer start (half of "
+                "the answer is given).",
             ),
             _ROW,
             _column("id", "Id", "Id in the file, or the row.", detail=True),
@@ -149,12 +155,76 @@ COLUMNS: Mapping[str, tuple[str, tuple[Column, ...]]] = {
             _column(
                 "relative_difference",
                 "Relative",
-                "The same over the standard deviation of torch's logits. One of the two is at most .05, or there is no file.",
+                "The same over the standard deviation of torch's logits.",
                 detail=True,
             ),
+            _column("most_rms", "At most", "Difference up to which it passed.", detail=True),
+            _column("most_relative", "Or relative", "Relative difference up to which it passed.", detail=True),
             _column("largest_difference", "Largest", "Largest difference of a single logit, over the prompts."),
             _column("same_first", "Same first", "Prompts on which both find the same token most probable."),
             _column("prompts", "Prompts", "On which logits were compared."),
+            _column("made_from", "Made from", "File that it was quantised from.", detail=True),
+        ),
+    ),
+    "files": (
+        "What every file still says, by reading the file itself",
+        (
+            _column("name", "File", "Path in the run's directory."),
+            _column("kind", "Kind", "folder or GGUF, with the type of its weights.", detail=True),
+            _column(
+                "state",
+                "In this file",
+                "forgotten, not forgotten, inconclusive or not measured: what is to be forgotten, in whatever way it was asked.",
+            ),
+            _column(
+                "forget_probability", "Forget", "Mean probability a token of the answers to forget, their own tokens."
+            ),
+            _column("forget_low", "Forget, low", "Lower end of a 95% bootstrap interval over examples."),
+            _column("forget_high", "Forget, high", "Its upper end."),
+            _column("worst_probability", "At worst", "The same in the way of asking that brings most back."),
+            _column("worst_high", "At worst, high", "Upper end of its interval.", detail=True),
+            _column("worst_way", "Asked", "That way.", detail=True),
+            _column(
+                "survivors",
+                "Survive",
+                "Answers to forget that some way of asking brings above the bound of the verdict.",
+            ),
+            _column(
+                "n_asked",
+                "Asked for",
+                "Answers to forget that were asked for, in questions of one's own too.",
+                detail=True,
+            ),
+            _column("n_forget", "Of", "Answers to forget that were read.", detail=True),
+            _column(
+                "retain_probability", "Retain", "Mean probability a token of the answers to keep, their own tokens."
+            ),
+            _column("retain_low", "Retain, low", "Lower end of a 95% bootstrap interval over examples.", detail=True),
+            _column("retain_high", "Retain, high", "Its upper end.", detail=True),
+            _column("n_retain", "Kept, of", "Answers to keep that were read.", detail=True),
+            _column("size_bytes", "Size", "Of the file or of all files of the folder.", "bytes", detail=True),
+            _column("engine", "Read by", "Program, precision and processor.", detail=True),
+            _column("sha256", "SHA-256", "Of what was read.", detail=True),
+            _column("unavailable", "Why not", "Why there is no figure.", detail=True),
+        ),
+    ),
+    "relearning": (
+        "What comes back when a copy is trained again",
+        (
+            _column(
+                "model", "Model", "unlearned (the folder of the run), or reference, which has never learnt the answers."
+            ),
+            _column("data", "Trained on", "benign: answers to keep. items: a few of the examples to forget."),
+            _column("step", "Step", "Step of the optimizer; 0 before the first."),
+            _column(
+                "forget_probability",
+                "Forget",
+                "Mean probability a token of answers to forget that the copy was not trained on again.",
+            ),
+            _column("low", "Low", "Lower end of a 95% bootstrap interval over examples."),
+            _column("high", "High", "Its upper end."),
+            _column("n", "Examples", "Examples behind it."),
+            _column("loss", "Loss", "Mean over answer tokens of the step's batch, before the step.", "nats"),
         ),
     ),
 }

@@ -3,6 +3,9 @@
 Prompt and answer are tokenised one by one, so that the place where the answer begins is known, and is the same when the
 model is trained, asked and generates. A blank begins the answer and never ends the prompt, since that is where tokenizers
 cut a text by themselves.
+
+A model that has a chat template can also be asked through it: the template's marks are then the tokens that they stand for,
+while question and answer stay text.
 """
 
 from collections.abc import Sequence
@@ -10,11 +13,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from auditor.audits.unlearning.examples import Example
+from auditor.models.chat_template import Turn, WithTemplate, turn_of
 
 if TYPE_CHECKING:
     from auditor.audits.unlearning.batches import Tokens
 
 QUESTION = "{question}"
+_NOTHING = Turn("", "", "")
 
 
 class Tokenizer(Protocol):
@@ -22,6 +27,10 @@ class Tokenizer(Protocol):
 
     def tokenize(self, text: str, *, begin: bool) -> list[int]:
         """Token ids of a text; `begin` puts the beginning-of-text token in front, where the model wants one."""
+        ...
+
+    def marked(self, text: str, *, begin: bool) -> list[int]:
+        """Token ids of what a chat template writes, its marks read as the tokens that they stand for."""
         ...
 
 
@@ -41,10 +50,50 @@ class Template:
         """The prompt of a question."""
         return self.prompt.replace(QUESTION, question)
 
+    def prompt_ids(self, words: Tokenizer, question: str) -> list[int]:
+        """Tokens of the prompt of a question."""
+        return words.tokenize(self.text(question), begin=True)
 
-def prompt_ids(words: Tokenizer, question: str, template: Template) -> list[int]:
-    """Tokens of a prompt, which the answer follows."""
-    return words.tokenize(template.text(question), begin=True)
+    def answer_ids(self, words: Tokenizer, answer: str) -> list[int]:
+        """Tokens of an answer behind it."""
+        return words.tokenize(f" {answer}", begin=False)
+
+
+@dataclass(frozen=True)
+class ChatTemplate(Template):
+    """How a question is put to a model by somebody who chats with it.
+
+    Attributes
+    ----------
+    turn : Turn
+        What the model's chat template puts around a question.
+    """
+
+    turn: Turn = _NOTHING
+
+    def text(self, question: str) -> str:
+        """The opened chat, with the template's marks as they are spelled."""
+        return f"{self.turn.head}{question}{self.turn.tail}"
+
+    def prompt_ids(self, words: Tokenizer, question: str) -> list[int]:
+        """Tokens of the opened chat; what looks like a mark in the question stays text."""
+        head = words.marked(self.turn.head, begin=True)
+        return [*head, *words.tokenize(question, begin=False), *words.marked(self.turn.tail, begin=False)]
+
+    def answer_ids(self, words: Tokenizer, answer: str) -> list[int]:
+        """Tokens of an answer as the template writes it."""
+        return words.tokenize(f"{self.turn.gap}{answer}", begin=False)
+
+
+def chat_template(words: WithTemplate) -> ChatTemplate | None:
+    """How a model is asked in a chat; None if it has no chat template.
+
+    Raises
+    ------
+    TemplateRefused
+        If its template cannot be used.
+    """
+    return ChatTemplate(turn=turn_of(words)) if words.chat_template is not None else None
 
 
 def tokens_of(
@@ -69,9 +118,9 @@ def tokens_of(
         ids = words.tokenize(example.answer, begin=True)
         begin = len(ids) - len(_inside(words, ids))
     else:
-        ids = prompt_ids(words, example.question, template)
+        ids = template.prompt_ids(words, example.question)
         begin = len(ids)
-        ids = [*ids, *words.tokenize(f" {example.answer}", begin=False)]
+        ids = [*ids, *template.answer_ids(words, example.answer)]
     if end is not None:
         ids = [*ids, end]
     kept = tuple(ids[:most])

@@ -1,4 +1,7 @@
-"""Numbers of an unlearning run as people read them."""
+"""Numbers of an unlearning run as people read them, and names of what it makes."""
+
+#: How names of models end that have learnt, and that were made to forget.
+LEARNT, UNLEARNT = "-learnt", "-unlearnt"
 
 
 def percent(share: float) -> str:

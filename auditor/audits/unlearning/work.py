@@ -3,6 +3,7 @@
 The model is loaded when a stage first needs it. Worker processes only.
 """
 
+import gc
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,11 +21,13 @@ from auditor.audits.unlearning.material import (
     Material,
     check_method,
     drawn,
+    longest,
     material,
     method_of,
-    needs_reference,
+    spread,
     training_settings,
     with_alternatives,
+    workload_of,
 )
 from auditor.audits.unlearning.measuring import PROBES, Losses, Measured, losses, margin, measure
 from auditor.audits.unlearning.scored import EvaluationSettings
@@ -36,6 +39,7 @@ from auditor.errors import InputError, ModelError
 
 if TYPE_CHECKING:
     from auditor.audits.unlearning.batches import Tokens
+    from auditor.audits.unlearning.reference import Reference
     from auditor.models.trainable import Trainable
 
 #: Names under the run's artefacts.
@@ -53,6 +57,13 @@ class Work:
     given : UnlearningInputs
     context : Context
 
+    Attributes
+    ----------
+    model : ModelFile
+        The start model.
+    reference : Reference or None
+        Figures of a model that has never learnt what is to be forgotten, if there is one.
+
     Raises
     ------
     InputError
@@ -65,13 +76,16 @@ class Work:
         self.template = Template(spec.prompt)
         self._learner: Trainable | None = None
         self._is_trained = False
+        self.reference: Reference | None = None
         check_method(spec, given, self.model)
         self._require_start_elsewhere()
 
     def close(self) -> None:
-        """Free the model, if it was loaded."""
+        """Free the model, if it was loaded: what comes after needs its memory."""
         if self._learner is not None:
             self._learner.close()
+            self._learner, self._is_trained = None, False
+            gc.collect()
 
     def _require_start_elsewhere(self) -> None:
         """Refuse a start model that lies where this run writes: what is written in its place would delete it."""
@@ -88,7 +102,6 @@ class Work:
     def learner(self) -> "Trainable":
         """The model, loaded when it is first needed."""
         if self._learner is None:
-            from auditor.models.torch_fit import Workload
             from auditor.models.trainable import trainable
 
             spec, context = self.spec, self.context
@@ -100,13 +113,7 @@ class Work:
                 device=spec.device,
                 gradient_checkpointing=spec.gradient_checkpointing,
                 seed=context.seed,
-                workload=Workload(
-                    # idk_dpo goes back through answers and their alternatives at once.
-                    sequences=spec.batch_size * (2 if spec.method == "idk_dpo" else 1),
-                    length=self._longest(),
-                    reference=needs_reference(spec),
-                    written_bytes=2 if spec.unlearns else 4,
-                ),
+                workload=workload_of(spec, self._longest()),
             )
         return self._learner
 
@@ -116,10 +123,7 @@ class Work:
 
         words = words_of(self.model, self.model.path)
         try:
-            texts = self._material(words, None)
-            forget = with_alternatives(texts.forget, words, self.spec, end=None, seed=self.context.seed)
-            others = (len(text.alternative.ids) for text in forget if text.alternative is not None)
-            return max(texts.longest, *others, 0) + 1
+            return longest(self._material(words, None), words, self.spec, self.context.seed)
         finally:
             words.close()
 
@@ -158,6 +162,7 @@ class Work:
             seed=seed,
             tell=self._tell,
             other_ways=spec.unlearns,
+            reference=self.reference,
         )
         if spec.unlearns:
             return found
@@ -274,10 +279,10 @@ class Work:
         """Losses of a few texts to forget and to keep, with the model as it is now."""
         most, batch_size = self.spec.probe_examples, self.spec.batch_size
         # What is forgotten is an answer, as the verdict counts it; epsilon bounds all that was trained on.
-        forget = [_without(self.end, text) for text in _some(texts.forget, most)]
+        forget = [_without(self.end, text) for text in spread(texts.forget, most)]
         return {
             "forget": losses(self.learner, forget, batch_size),
-            "retain": losses(self.learner, _some(texts.retain, most), batch_size),
+            "retain": losses(self.learner, spread(texts.retain, most), batch_size),
         }
 
     def _trained(self, bound: Bound) -> "Trainable":
@@ -305,7 +310,7 @@ class Work:
         """Write the model down as a GGUF file, where that can be."""
         if not (self.spec.gguf and self.spec.unlearns):
             return GgufExport()
-        from auditor.models.export_gguf import export_gguf
+        from auditor.models.export_gguf import MOST_DIFFERENCE, MOST_RELATIVE, export_gguf
 
         learner, target = self._at_rest(bound), self.context.artefacts / GGUF
         _clear(target)
@@ -325,6 +330,8 @@ class Work:
             largest_difference=check.largest,
             same_first=check.same_first,
             prompts=check.prompts,
+            most_rms=MOST_DIFFERENCE,
+            most_relative=MOST_RELATIVE,
         )
         return GgufExport(made=made)
 
@@ -342,13 +349,6 @@ def _clear(target: Path) -> None:
             shutil.rmtree(found, ignore_errors=True)
         else:
             found.unlink(missing_ok=True)
-
-
-def _some(texts: "tuple[Tokens, ...]", most: int) -> "tuple[Tokens, ...]":
-    """At most so many of them, evenly spread over the file."""
-    if len(texts) <= most:
-        return texts
-    return tuple(texts[place * len(texts) // most] for place in range(most))
 
 
 def _without(end: int | None, text: "Tokens") -> "Tokens":

@@ -47,7 +47,7 @@ class ContactStrip(QListWidget):
         Parameters
         ----------
         slots : sequence of mapping
-            As the task `parity_query` gives them: rank, item_id, level, value, colour, thumbnail.
+            As the task `parity_query` gives them: rank, item_id, level, value, hue, colour, thumbnail.
         """
         self._slots = slots
         self._pictures = [_picture(slot["thumbnail"]) for slot in slots]
@@ -81,7 +81,8 @@ class ContactStrip(QListWidget):
 def tone_of(slot: Mapping[str, Any], *, short: bool = False) -> str:
     """What is known of a result's attribute, in words."""
     if slot["value"] is not None:
-        return f"{slot['value']:.0f}°" if short else f"{slot['value']:.1f} degrees, {slot['level']}"
+        hue = "" if slot.get("hue") is None else f", hue {slot['hue']:.0f} degrees"
+        return f"{slot['value']:.0f}°" if short else f"{slot['value']:.1f} degrees, {slot['level']}{hue}"
     if slot["level"] is None:
         return "?" if short else "not known"
     return str(slot["level"])

@@ -1,13 +1,17 @@
 """A form made from a spec: title, help, unit, bounds and default of every field come from the spec itself."""
 
+import re
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
+from math import isfinite
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QFont, QFontMetrics
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -21,6 +25,11 @@ from PySide6.QtWidgets import (
 )
 
 _NONE, _NOTHING = "all", "none"
+_FEWER, _FURTHER, _BUTTON_PX = "Fewer settings", "Further settings", 28
+#: A box must end somewhere where its field has no bound.
+_UNBOUNDED = 1e6
+#: An exponent as Python writes it, with a zero in front.
+_EXPONENT = re.compile(r"e(-?)\+?0*(?=\d)")
 
 
 class Form(QWidget):
@@ -34,6 +43,8 @@ class Form(QWidget):
         Fields that the panel asks for by itself.
     folded : set of str
         Fields that stand behind a button, since few people change them.
+    typed : mapping of str to str
+        Numbers that are typed, since they span many powers of ten -> what it is called to leave one empty.
 
     Signals
     -------
@@ -48,10 +59,11 @@ class Form(QWidget):
         spec: type[BaseModel],
         leave_out: set[str],
         folded: AbstractSet[str] = frozenset(),
+        typed: Mapping[str, str] = MappingProxyType({}),
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
-        self._spec = spec
+        self._spec, self._typed = spec, typed
         self._read: dict[str, Callable[[], Any]] = {}
         self._errors: dict[str, QLabel] = {}
         self._rows: dict[str, QWidget] = {}
@@ -78,10 +90,14 @@ class Form(QWidget):
 
     def _show_folded(self, shown: bool) -> None:
         self._folded.setVisible(shown)
-        self.unfold.setText("Fewer settings" if shown else "Further settings")
+        self.unfold.setText(_FEWER if shown else _FURTHER)
+        # Pressed, its words are bold, and must not be cut off.
+        bold = self.unfold.font()
+        bold.setWeight(QFont.Weight.DemiBold)
+        self.unfold.setMinimumWidth(QFontMetrics(bold).horizontalAdvance(_FURTHER) + _BUTTON_PX)
 
     def _add(self, layout: QVBoxLayout, name: str, field: FieldInfo) -> None:
-        control, read = self._control(field)
+        control, read = self._number(field, self._typed[name]) if name in self._typed else self._control(field)
         title = field.title or name
         control.setAccessibleName(title)
         control.setAccessibleDescription(field.description or "")
@@ -160,7 +176,7 @@ class Form(QWidget):
         box.setDecimals(3)
         box.setSingleStep(0.01)
         low, high = _bounds(field)
-        box.setRange(low, high)
+        box.setRange(low if isfinite(low) else -_UNBOUNDED, high if isfinite(high) else _UNBOUNDED)
         if field.default is None:
             # The least value stands for "none": what may be left out lies between open bounds.
             box.setSpecialValueText(_NOTHING)
@@ -169,6 +185,13 @@ class Form(QWidget):
             box.setValue(field.default)
         box.valueChanged.connect(self._touched)
         return box, lambda: None if field.default is None and box.value() <= low else round(box.value(), 3)
+
+    def _number(self, field: FieldInfo, empty: str) -> tuple[QWidget, Callable[[], Any]]:
+        """A number as it is typed, such as 2e-5; whether it is one is told when the spec is checked."""
+        line = QLineEdit(_typed(field.default))
+        line.setPlaceholderText(empty)
+        line.textChanged.connect(self._touched)
+        return line, lambda: line.text().strip() or None
 
     def _line(self, field: FieldInfo, *, is_list: bool) -> tuple[QWidget, Callable[[], Any]]:
         line = QLineEdit(", ".join(str(part) for part in field.default) if is_list else str(field.default))
@@ -204,7 +227,8 @@ class Form(QWidget):
         elif isinstance(control, QDoubleSpinBox):
             control.setValue(control.minimum() if value is None else float(value))
         elif isinstance(control, QLineEdit):
-            control.setText(value if isinstance(value, str) else ", ".join(str(part) for part in value))
+            is_list = isinstance(value, (list, tuple))
+            control.setText(", ".join(str(part) for part in value) if is_list else _typed(value))
 
     def show_field(self, name: str, shown: bool) -> None:
         """Show or hide a field; a hidden one keeps what stands in it."""
@@ -231,6 +255,13 @@ class Form(QWidget):
             return None
 
 
+def _typed(value: Any) -> str:
+    """A value as one would type it: 3e-05 is 3e-5, and none is nothing."""
+    if value is None:
+        return ""
+    return _EXPONENT.sub(r"e\1", str(value)) if isinstance(value, float) else str(value)
+
+
 def _kind(field: FieldInfo) -> tuple[Any, list[Any]]:
     """Type of a field without None, and the rules that are written beside the type itself."""
     kinds = [kind for kind in get_args(field.annotation) if kind is not type(None)]
@@ -246,7 +277,7 @@ def _with_unit(title: str, field: FieldInfo) -> str:
     low, high = _bounds(field)
     parts = [str(extra["unit"])] if "unit" in extra else []
     if high < float("inf") and field.default is not None:
-        parts.append(f"{low:,g} to {high:,g}")
+        parts.append(f"{low:,.10g} to {high:,.10g}")
     return f"{title} ({', '.join(parts)})" if parts else title
 
 

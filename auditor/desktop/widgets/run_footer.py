@@ -1,4 +1,4 @@
-"""Cost and Run below what is asked, in view however far the settings are scrolled."""
+"""Where a run is to be, cost and Run below what is asked, in view however far the settings are scrolled."""
 
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QFrame, QPushButton, QVBoxLayout, QWidget
@@ -8,7 +8,12 @@ from auditor.desktop.widgets.detail import plain_label
 
 
 class RunFooter(QFrame):
-    """What a run would cost, and the button that starts it.
+    """Where a run is to be carried out, what it would cost, and the button that starts it.
+
+    Parameters
+    ----------
+    place : QWidget
+        Asks where.
 
     Signals
     -------
@@ -18,7 +23,7 @@ class RunFooter(QFrame):
 
     wanted = Signal()
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, place: QWidget, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("footer")
         self.cost = plain_label(name="help")
@@ -30,6 +35,7 @@ class RunFooter(QFrame):
         self.run.clicked.connect(self.wanted)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(14, 8, 14, 12)
+        layout.addWidget(place)
         layout.addWidget(self.cost)
         layout.addWidget(self.run)
 

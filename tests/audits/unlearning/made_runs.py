@@ -101,6 +101,23 @@ def full_rows() -> dict[str, Sequence[Mapping[str, Any]]]:
             {"step": step, "forget_probability": forget, "retain_probability": 0.96, "retain_loss": 0.04, "epsilon": 0.08, "n": 9}
             for step, forget in ((2, 0.4), (4, 0.001))
         ],
+        "files": [
+            {"name": f"artefacts/{name}", "kind": kind, "state": state, "forget_probability": forget, "forget_low": forget / 2,
+             "forget_high": 2 * forget, "survivors": survivors, "n_forget": 5, "n_asked": 10, "worst_probability": 1.5 * forget,
+             "worst_way": "in a chat", "retain_probability": 0.96, "retain_low": 0.9,
+             "retain_high": 0.99, "n_retain": 15, "size_bytes": 10, "engine": "llama.cpp", "sha256": _SHA}
+            for name, kind, state, forget, survivors in [
+                ("model", "folder, bfloat16", "forgotten", 0.001, 0),
+                ("model-Q4_0.gguf", "GGUF, Q4_0", "not forgotten", 0.2, 2),
+            ]
+        ],
+        "relearning": [
+            {"model": model, "data": data, "step": step, "forget_probability": value, "low": value / 2, "high": value * 1.5,
+             "n": 5, "loss": 1.0 if step else None}
+            for model, rise in (("unlearned", 0.1), ("reference", 0.02))
+            for data in ("benign", "items")
+            for step, value in enumerate([0.001, rise, 3 * rise, 2 * rise])
+        ],
         "examples": [
             {"place": place, "kind": kind, "row": place, "id": str(place), "question": "What does Maren Oskvald play?",
              "answer": "She plays the glass harp.", "generated_before": "She plays the glass harp.", "generated_after": after,

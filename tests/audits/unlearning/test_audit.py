@@ -19,23 +19,8 @@ from auditor.audits.unlearning.work import FOLDER
 from auditor.errors import Cancelled, InputError
 from auditor.models import ModelFile
 from auditor.models.folder import folder_sha256, inspect_folder
-from tests.audits.unlearning.files import facts, jsonl
-from tests.models import small
-
-_COMMON = {"dtype": "float32", "device": "cpu", "warmup_epochs": 0.0, "weight_decay": 0.0, "schedule": "constant"}
-LEARN = _COMMON | {"method": "learn", "epochs": 25, "batch_size": 9, "learning_rate": 5e-3, "checkpoint_steps": 10}
-UNLEARN = _COMMON | {
-    "epochs": 12,
-    "batch_size": 6,
-    "learning_rate": 2e-3,
-    "new_tokens": 6,
-    "lambda_start": 10.0,
-    "dual_step": 5.0,
-    "dual_warmup_epochs": 0,
-    "checkpoint_steps": 4,
-    "probe_steps": 2,
-    "gguf": False,
-}
+from tests.audits.unlearning.files import jsonl
+from tests.audits.unlearning.small_runs import UNLEARN
 
 
 class Kept(MemoryContext):
@@ -62,38 +47,12 @@ def spec(fields: Mapping[str, Any], **more: Any) -> unlearning.Spec:
 
 
 @pytest.fixture(scope="module")
-def given(tmp_path_factory: pytest.TempPathFactory) -> dict[str, InputFile]:
-    folder = tmp_path_factory.mktemp("files")
-    forget = [row | {"paraphrased_question": f"Say what {row['question'][10:-6]} keeps!"} for row in facts(3)]
-    return {
-        "forget": jsonl(folder / "forget.jsonl", forget),
-        "retain": jsonl(folder / "retain.jsonl", facts(6, first=3)),
-        "holdout": jsonl(folder / "holdout.jsonl", facts(3, first=20)),
-        "probes": jsonl(
-            folder / "probes.jsonl", [{"question": "Ada 0 keeps what?", "answer": "A kettle from year 1900."}]
-        ),
-    }
-
-
-@pytest.fixture(scope="module")
-def learnt(
-    tmp_path_factory: pytest.TempPathFactory, given: dict[str, InputFile]
-) -> tuple[UnlearningFindings, ModelFile]:
-    """The small model once it knows the facts, and the findings of its learning."""
-    blank = inspect_folder(small.write(tmp_path_factory.mktemp("models") / "blank"))
-    context = MemoryContext({"model": blank}, seed=3, folder=tmp_path_factory.mktemp("learnt"))
-    files = {role: given[role] for role in ("forget", "retain")}
-    findings = unlearning.run(spec(LEARN), files, context)
-    return findings, inspect_folder(context.artefacts / FOLDER)
-
-
-@pytest.fixture(scope="module")
 def whole(
     learnt: tuple[UnlearningFindings, ModelFile], given: dict[str, InputFile], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[UnlearningFindings, Kept]:
     """A run that nobody interrupts."""
     context = Kept(learnt[1], tmp_path_factory.mktemp("whole"), [])
-    return unlearning.run(spec(UNLEARN), given, context), context
+    return unlearning.run(spec(UNLEARN, relearn_steps=2), given, context), context
 
 
 def test_the_model_has_learnt_and_says_so(learnt: tuple[UnlearningFindings, ModelFile]) -> None:
@@ -303,7 +262,7 @@ def test_a_run_that_stops_again_and_again_ends_with_the_same_findings(
     while True:
         context = Kept(smooth.model("model"), tmp_path, rows, stop_after=3)
         try:
-            found = unlearning.run(spec(UNLEARN), given, context)
+            found = unlearning.run(spec(UNLEARN, relearn_steps=2), given, context)
         except Cancelled:
             attempts += 1
             continue
@@ -313,6 +272,7 @@ def test_a_run_that_stops_again_and_again_ends_with_the_same_findings(
     assert found.headline == expected.headline
     assert (found.before, found.after) == (expected.before, expected.after)
     assert found.exports == expected.exports, "the same weights, bit for bit"
+    assert (found.files, found.relearning) == (expected.files, expected.relearning)
     assert found.training.resumed_at
     for name, table in smooth.tables.items():
         columns = [column for column in table.column_names if column != "tokens_per_s"]
@@ -336,7 +296,8 @@ def test_low_rank_adapters_are_merged(
     learnt: tuple[UnlearningFindings, ModelFile], given: dict[str, InputFile], tmp_path: Path
 ) -> None:
     context = MemoryContext({"model": learnt[1]}, seed=3, folder=tmp_path)
-    findings = unlearning.run(spec(UNLEARN, lora_rank=2, epochs=2, gguf=True), given, context)
+    asked = spec(UNLEARN, lora_rank=2, epochs=2, gguf=True, quantised=(), relearn_steps=2)
+    findings = unlearning.run(asked, given, context)
     assert findings.training.trained_weights < findings.training.weights
     assert not list(context.artefacts.rglob("adapter*"))
     assert [made.kind for made in findings.exports] == ["folder, bfloat16", "GGUF, BF16"]
@@ -345,6 +306,7 @@ def test_low_rank_adapters_are_merged(
     assert checked.largest_difference is not None
     assert checked.rms_difference < min(0.05, checked.largest_difference)
     assert 0 < (checked.same_first or 0) <= checked.prompts
+    assert all(curve.points for curve in findings.relearning), "copies are trained again with adapters too"
 
 
 # ---- what is refused before anything is trained

@@ -38,7 +38,7 @@ def texts(picture: Picture) -> list[str]:
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_every_picture_has_words_and_data_and_can_be_saved(tmp_path: Path, theme: str) -> None:
     made = drawn(tmp_path, full_rows(), theme)
-    assert list(made) == ["probabilities", "losses", "trace", "generations"]
+    assert list(made) == ["probabilities", "files", "relearning", "losses", "trace", "generations"]
     for picture in made.values():
         assert picture.title
         assert picture.description.endswith(".")
@@ -77,6 +77,33 @@ def test_probabilities_are_told_before_and_after(tmp_path: Path) -> None:
     assert "to forget, as trained 94% to 0.1% (n = 5)" in picture.description
     assert "to keep 97% to 96% (n = 15)" in picture.description
     assert "by the probes" not in picture.description, "they were not measured"
+
+
+def test_every_file_is_drawn_with_the_bound_and_told(tmp_path: Path) -> None:
+    picture = drawn(tmp_path, full_rows())["files"]
+    assert {"folder, bfloat16", "GGUF, Q4_0", "forgotten below 5%"} <= set(texts(picture))
+    told = (
+        "artefacts/model-Q4_0.gguf: to forget 20% (95% CI 10% to 40%), 30% asked in a chat, which brings most back, 2 of 10 "
+        "answers above the bound in some way, to keep 96%"
+    )
+    assert told in picture.description
+    rows = dict(full_rows())
+    rows["files"] = [row | {"forget_probability": None} for row in rows["files"]]
+    assert "files" not in drawn(tmp_path / "unread", rows), "nothing could be measured"
+
+
+def test_curves_stand_beside_those_of_a_reference(tmp_path: Path) -> None:
+    picture = drawn(tmp_path, full_rows())["relearning"]
+    assert {"unlearned", "reference, which never learnt them", "forgotten below 5%"} <= set(texts(picture))
+    assert (
+        "unlearned model, trained again on answers to keep: 0.1% at step 0, 20% after 3 steps, 30% at most, after step 2 (n = 5)"
+        in picture.description
+    )
+    alone = dict(full_rows())
+    alone["relearning"] = [row for row in alone["relearning"] if (row["model"], row["data"]) == ("unlearned", "items")]
+    picture = drawn(tmp_path / "alone", alone)["relearning"]
+    assert "reference, which never learnt them" not in texts(picture)
+    assert "answers to keep" not in picture.description
 
 
 def test_answers_are_text_and_never_markup(tmp_path: Path) -> None:

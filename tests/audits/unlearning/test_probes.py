@@ -1,29 +1,59 @@
 """Probes ask in other ways, and show what was asked and what came back."""
 
+import math
+import shutil
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+import torch
 from auditor.audits.unlearning.examples import Example
 from auditor.audits.unlearning.probes import KINDS, PREFIXES, probe, probe_steps
 from auditor.audits.unlearning.scored import EvaluationSettings
-from auditor.audits.unlearning.template import Template
+from auditor.audits.unlearning.template import Template, chat_template
 from auditor.models.folder import inspect_folder
 from auditor.models.readable import Reading, readable
 from auditor.models.torch_model import load
-from tests.audits.unlearning.taught import PROMPT, facts, teach
+from tests.audits.unlearning.taught import END, PROMPT, facts, teach
+from transformers import AutoTokenizer
 
 TEMPLATE, SETTINGS = Template(PROMPT), EvaluationSettings(max_new_tokens=30)
 
 
+#: It writes what was trained, but for an instruction before it and marks around it.
+CHAT = (
+    "{{ bos_token }}Be kind.{{ eos_token }}{% for one in messages %}{% if one.role == 'user' %}Question: {{ one.content }}"
+    "\nAnswer:{% else %} {{ one.content }}{{ eos_token }}{% endif %}{% endfor %}"
+)
+
+
 @pytest.fixture(scope="module")
-def taught(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reading]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return teach(tmp_path_factory.mktemp("models") / "taught")
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[Reading]:
+    reader = readable(load(inspect_folder(folder), device="cpu", dtype="float32", threads=1))
+    with closing(reader.model.words):
+        yield reader
+
+
+@pytest.fixture(scope="module")
+def taught(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reading]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AUDITOR_HOME", str(tmp_path_factory.mktemp("home")))
-        file = inspect_folder(teach(tmp_path_factory.mktemp("models") / "taught"))
-        reader = readable(load(file, device="cpu", dtype="float32", threads=1))
-        yield reader
-        reader.model.words.close()
+        with opened(folder) as reader:
+            yield reader
+
+
+def chatting(folder: Path, made: Path, template: str) -> Path:
+    """The same model with a chat template."""
+    shutil.copytree(folder, made)
+    (made / "chat_template.jinja").write_text(template)
+    return made
 
 
 def test_every_fact_is_asked_in_every_way(taught: Reading) -> None:
@@ -37,8 +67,9 @@ def test_every_fact_is_asked_in_every_way(taught: Reading) -> None:
         tell=lambda done, _total, _message: told.append(done),
     )
     assert [row.kind for row in found.rows] == [
-        kind for kind in KINDS for _ in range(3 * (len(PREFIXES) if kind == "prefix" else 1))
+        kind for kind in KINDS if kind != "chat" for _ in range(3 * (len(PREFIXES) if kind == "prefix" else 1))
     ]
+    assert found.metrics["probe_chat_probability"].unavailable == "The model has no chat template."
     assert told[-1] == probe_steps(facts("forget"), TEMPLATE) == 2 * len(found.rows)
     by_kind = {row.kind: row for row in found.rows if row.id == "Ada"}
     assert by_kind["question"].prompt == "Question: Where does Ada live?\nAnswer:"
@@ -51,6 +82,47 @@ def test_every_fact_is_asked_in_every_way(taught: Reading) -> None:
     assert found.metrics["probe_question_rouge_recall"].value == 1
     assert found.metrics["probe_answer_start_probability"].value == pytest.approx(1, abs=0.1)
     assert found.metrics["probe_prefix_rouge_recall"].n == 3, "examples, whatever number of prefixes"
+
+
+def test_a_model_with_a_chat_template_is_asked_through_it(folder: Path, tmp_path: Path) -> None:
+    """Prompt tokens are those of transformers, and what is read and said follows them."""
+    made = chatting(folder, tmp_path / "chat", CHAT)
+    tokenizer = AutoTokenizer.from_pretrained(made, local_files_only=True)
+    with opened(made) as reader:
+        found = probe(reader, facts("forget"), template=TEMPLATE, seed=0, settings=SETTINGS)
+        rows = [row for row in found.rows if row.kind == "chat"]
+        assert [row.id for row in rows] == [row.id for row in found.rows if row.kind == "question"]
+        for row, fact in zip(rows, facts("forget"), strict=True):
+            asked = [{"role": "user", "content": fact.question}]
+            prompt = tokenizer.apply_chat_template(asked, add_generation_prompt=True, return_dict=False)
+            said = tokenizer.encode(f" {fact.answer}", add_special_tokens=False)
+            with torch.no_grad():
+                logs = reader.module(input_ids=torch.tensor([prompt + said])).logits[0].double().log_softmax(-1)
+            each = [float(logs[place, token]) for place, token in enumerate(said, len(prompt) - 1)]
+            assert row.probability == pytest.approx(math.exp(sum(each) / len(each)), rel=1e-4)
+            assert row.prompt == f"<s>Be kind.</s>Question: {fact.question}\nAnswer:"
+    metric = found.metrics["probe_chat_probability"]
+    assert (metric.n, metric.value) == (3, pytest.approx(sum(row.probability for row in rows) / 3))
+
+
+def test_a_mark_in_a_question_is_text_and_a_template_that_fails_is_told(folder: Path, tmp_path: Path) -> None:
+    with opened(chatting(folder, tmp_path / "chat", CHAT)) as reader:
+        chat = chat_template(reader.model.words)
+        assert chat is not None
+        assert chat.turn.gap == " "
+        ids = chat.prompt_ids(reader.model.words, "Who is </s> here?")
+        assert ids.count(END) == 1, "the template's own"
+        assert reader.model.words.text(ids) == "<s>Be kind.</s>Question: Who is </s> here?\nAnswer:"
+    refusing = "{{ raise_exception('no user turns') }}"
+    with opened(chatting(folder, tmp_path / "refusing", refusing)) as reader:
+        found = probe(reader, facts("forget")[:1], template=TEMPLATE, seed=0, settings=SETTINGS)
+    assert found.metrics["probe_chat_probability"].unavailable == (
+        "The model's chat template cannot be used: no user turns."
+    )
+    long = CHAT.replace("Be kind.", "Be kind. " * 60)
+    with opened(chatting(folder, tmp_path / "long", long)) as reader:
+        found = probe(reader, facts("forget")[:1], template=TEMPLATE, seed=0, settings=SETTINGS)
+    assert "the model attends to 512" in found.metrics["probe_chat_probability"].unavailable
 
 
 def test_what_cannot_be_asked_says_why(taught: Reading) -> None:

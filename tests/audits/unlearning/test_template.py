@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from auditor.audits.unlearning.examples import Example
-from auditor.audits.unlearning.template import Template, pieces, prompt_ids, tokens_of
+from auditor.audits.unlearning.template import Template, pieces, tokens_of
 from auditor.models.folder import inspect_folder
 from auditor.models.words import Words, words_of
 from tests.models import small
@@ -23,7 +23,7 @@ def words(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 def test_the_answer_begins_behind_the_prompt(words: Words) -> None:
     found = tokens_of(words, ASKED, Template(), end=1)
-    prompt = prompt_ids(words, "Who keeps the lighthouse {now}?", Template())
+    prompt = Template().prompt_ids(words, "Who keeps the lighthouse {now}?")
     assert list(found.ids[: found.answer_from]) == prompt
     assert words.text(found.ids[found.answer_from : -1]) == " Ada Marsh."
     assert found.ids[-1] == 1

@@ -4,10 +4,18 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from auditor.audits.unlearning.findings import ConstraintInfo, DataInfo, TrainingInfo
+from auditor.audits.unlearning.cautions import cautions
+from auditor.audits.unlearning.findings import (
+    ConstraintInfo,
+    CurvePoint,
+    DataInfo,
+    FileFigures,
+    Relearning,
+    TrainingInfo,
+)
 from auditor.audits.unlearning.metrics.metric import Metric, unavailable
 from auditor.audits.unlearning.survivors import Survivors
-from auditor.audits.unlearning.verdict import FORGOTTEN, RETAINED, Outcome, cautions, state_of, verdict
+from auditor.audits.unlearning.verdict import FORGOTTEN, RETAINED, Outcome, file_state, state_of, verdict
 from auditor.audits.unlearning.words import measure_words, percent
 
 
@@ -46,6 +54,29 @@ def data(**more: int) -> DataInfo:
     return DataInfo(**usual | tokens | more)
 
 
+def file(kind: str, forget: Metric, retain: float = 0.97, survivors: int = 0, **otherwise: Metric) -> FileFigures:
+    return FileFigures(
+        name=f"artefacts/model-{kind}.gguf",
+        kind=f"GGUF, {kind}",
+        sha256="0" * 64,
+        size_bytes=10,
+        is_quantised=kind.startswith("Q"),
+        engine="llama.cpp",
+        forget=forget,
+        retain=metric(retain),
+        otherwise=otherwise,
+        survivors=survivors,
+        n_asked=20,
+    )
+
+
+def in_files(*files: FileFigures) -> Outcome:
+    return replace(outcome(metric(0.001)), files=files)
+
+
+WHOLE = file("BF16", metric(0.001))
+
+
 @pytest.mark.parametrize(
     ("found", "state"),
     [
@@ -67,6 +98,15 @@ def data(**more: int) -> DataInfo:
             outcome(metric(0.001), survived=Survivors(n=400, probable=0, said=0, either=0)),
             "forgotten by these measures",
         ),
+        (outcome(metric(0.001), probe_chat_probability=metric(0.4)), "not forgotten"),
+        (in_files(WHOLE, file("Q4_0", metric(0.002))), "forgotten by these measures"),
+        (in_files(WHOLE, file("Q4_0", metric(0.3))), "not forgotten"),
+        (in_files(WHOLE, file("Q4_0", metric(0.02), survivors=1)), "not forgotten"),
+        (in_files(WHOLE, file("Q4_0", metric(0.045, 0.02))), "inconclusive"),
+        (in_files(WHOLE, file("Q4_0", unavailable("It could not be read."))), "inconclusive"),
+        (in_files(WHOLE, file("Q4_0", metric(0.001), probe_chat_probability=metric(0.3))), "not forgotten"),
+        (in_files(WHOLE, file("Q4_0", metric(0.001), retain=0.5)), "forgotten by these measures"),
+        (in_files(file("BF16", metric(0.001), retain=0.5)), "retention lost"),
     ],
 )
 def test_the_rule(found: Outcome, state: str) -> None:
@@ -85,6 +125,72 @@ def test_the_sentence_has_the_numbers() -> None:
         "1.1%), in other words to 0.2% (95% CI 0% to 1.2%); "
         "that of 20 to keep from 97% to 97%; retain loss 0.040 nats, within epsilon 0.080."
     )
+
+
+def test_a_file_in_which_answers_come_back_decides_and_is_named() -> None:
+    """Forgotten in 16 bits and in 8, and back in 4: whoever gets that file has the answers."""
+    back = file("Q4_0", metric(0.3), survivors=7)
+    found = in_files(WHOLE, file("Q8_0", metric(0.002)), back)
+    assert [file_state(one, 0.05) for one in found.files] == ["forgotten", "forgotten", "not forgotten"]
+    answer = verdict(found)
+    assert answer.state == "not forgotten"
+    told = (
+        "in artefacts/model-Q4_0.gguf it is 30% a token asked as trained (95% CI 29% to 31%), with 7 of 20 answers above 5% in "
+        "some way"
+    )
+    assert told in answer.sentence
+    (caution,) = (one for one in cautions(found, training(), ()) if one.code == "brought_back_file")
+    assert "artefacts/model-Q4_0.gguf (GGUF, Q4_0) is not offered as a model that has forgotten" in caution.message
+    assert caution.count == 7
+    knowing = replace(found, after=found.after | {FORGOTTEN: metric(0.6)})
+    assert "brought_back_file" not in {one.code for one in cautions(knowing, training(), ())}, "the verdict says so"
+    well = verdict(in_files(WHOLE, file("Q4_0", metric(0.002)))).sentence
+    assert (
+        "; in the files made of the model it is 0.2% at most, in artefacts/model-Q4_0.gguf, asked as trained;" in well
+    )
+    chatty = verdict(in_files(WHOLE, file("Q4_0", metric(0.001), probe_chat_probability=metric(0.3)))).sentence
+    assert "in artefacts/model-Q4_0.gguf it is 30% a token asked in a chat" in chatty
+    unread = in_files(WHOLE, file("Q4_0", unavailable("artefacts/model-Q4_0.gguf could not be measured: it is gone.")))
+    assert "artefacts/model-Q4_0.gguf could not be measured; " in verdict(unread).sentence
+    assert "unmeasured_file" in {one.code for one in cautions(unread, training(), ())}
+
+
+def test_what_quantising_costs_is_told_beside_the_verdict() -> None:
+    found = in_files(WHOLE, file("Q4_0", metric(0.001), retain=0.8))
+    (caution,) = (one for one in cautions(found, training(), ()) if one.code == "file_retention")
+    assert "a probability of 80% a token, the start model 97%" in caution.message
+
+
+def curve(model: str, *values: float, data: str = "items") -> Relearning:
+    points = tuple(CurvePoint(step=step, forget=metric(value), loss=None) for step, value in enumerate(values))
+    return Relearning.model_validate(
+        {"model": model, "data": data, "n_trained": 2, "batch_size": 2, "learning_rate": 1e-4, "points": points}
+    )
+
+
+def test_what_comes_back_when_a_copy_is_trained_again_is_told_and_decides_nothing() -> None:
+    alone = replace(outcome(metric(0.001)), relearning=(curve("unlearned", 0.001, 0.6, 0.4),))
+    assert state_of(alone) == "forgotten by these measures"
+    (caution,) = (one for one in cautions(alone, training(), ()) if one.code == "relearnt_items")
+    assert "for 2 steps on 2 examples to forget a copy gives other answers to forget" in caution.message
+    assert "up to 60% a token, from 0.1%" in caution.message
+    assert "none was given to compare with" in caution.message
+    beside = replace(alone, relearning=(*alone.relearning, curve("reference", 0.001, 0.02)))
+    (caution,) = (one for one in cautions(beside, training(), ()) if one.code == "relearnt_items")
+    assert "The reference, which has never learnt them, went from 0.1% to 2% at most" in caution.message
+    flat = replace(alone, relearning=(curve("unlearned", 0.001, 0.002),))
+    assert [one for one in cautions(flat, training(), ()) if one.code.startswith("relearnt")] == []
+
+
+def test_what_was_said_in_a_chat_is_told() -> None:
+    before = BEFORE | {"probe_chat_probability": metric(0.8)}
+    asked = replace(outcome(metric(0.001), before=before, probe_chat_probability=metric(0.02)), has_chat_template=True)
+    (caution,) = (one for one in cautions(asked, training(), ()) if one.code == "chat_template")
+    assert "the plain prompt alone was trained" in caution.message
+    assert "went from 80% to 2% a token, which counts for the verdict" in caution.message
+    failed = replace(asked, after=asked.after | {"probe_chat_probability": unavailable("The template cannot be used.")})
+    (caution,) = (one for one in cautions(failed, training(), ()) if one.code == "chat_template")
+    assert "was not measured. The template cannot be used." in caution.message
 
 
 def test_the_starter_is_never_evidence() -> None:
