@@ -12,7 +12,7 @@ from auditor import console
 from auditor.case import Case
 from auditor.errors import InputError, RunError
 from auditor.models.starter import STARTER_WARNING
-from auditor.runs.directory import RunDirectory
+from auditor.runs.directory import RunDirectory, made_with_people
 
 if TYPE_CHECKING:
     from auditor.audits.findings import Caution
@@ -178,9 +178,9 @@ def _people(
     map_linear: bool,
     required: bool = True,
 ) -> "People":
-    """Ratings of the first run's conversations: from the file, else those given in the case for any of the runs."""
+    """Ratings of the first run's conversations: from the file, else those given in the case, else those of a run's own."""
     from auditor.audits.rating.labels import declared_scales
-    from auditor.audits.rating.people import People, UnitIndex, people_of_case, read_humans
+    from auditor.audits.rating.people import People, UnitIndex, people_of_case, people_of_files, read_humans
 
     first = rated[0]
     units, axes = UnitIndex.from_ratings(first.ratings), tuple(first.titles)
@@ -190,8 +190,10 @@ def _people(
         return People(ratings, declared, cautions)
     if scales or map_linear:
         raise InputError("A scale is declared for a file", column="--human-scale", fix="Name the file with --humans.")
-    same = [each.directory.path.name for each in rated if _reads(each) == _reads(first)]
-    found = people_of_case(case.human_ratings_of(same), units, axes)
+    same = [each.directory for each in rated if _reads(each) == _reads(first)]
+    found = people_of_case(case.human_ratings_of([run.path.name for run in same]), units, axes)
+    if not found.ratings:
+        found = people_of_files(made_with_people(same), units, axes) or found
     if required and not found.ratings:
         raise InputError(
             f"Nobody has rated the conversations of run {first.directory.path.name} in this case",

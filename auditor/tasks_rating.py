@@ -12,7 +12,7 @@ from auditor.column_files import write_columns
 from auditor.errors import AuditorError, RunError
 from auditor.report.pictures import rendered
 from auditor.runs.clock import minute
-from auditor.runs.directory import RunDirectory
+from auditor.runs.directory import RunDirectory, made_with_people
 
 if TYPE_CHECKING:
     from auditor.audits import Picture
@@ -46,8 +46,15 @@ def people_words(case: Case) -> str:
     ratings = case.human_ratings()
     raters = sorted({str(record.body["rater"]) for record in ratings})
     if not ratings:
+        files = {file.name for file, _ in made_with_people([RunDirectory(run.path) for run in case.runs()])}
+        if files:
+            return f"None were given in this case. The file that a ticked run was made with is used: {_listed(files)}."
         return "None were given in this case: who is right cannot be told. Rate some by keyboard under Rate."
     return f"{len(ratings):,} given in this case by {', '.join(raters)}. Those given for the ticked runs are used."
+
+
+def _listed(names: "set[str]") -> str:
+    return ", ".join(sorted(names))
 
 
 def offered(summary: RunSummary) -> dict[str, Any]:
@@ -107,20 +114,30 @@ def pictures(case: Case, runs: Sequence[RunDirectory], place: int, theme: str) -
 def _compared(case: Case, runs: Sequence[RunDirectory]) -> "tuple[People, Comparison]":
     """What people said of the conversations of A, and the comparison; confidence and seed are those of A."""
     from auditor.audits.rating.compare import RunTables, compare
-    from auditor.audits.rating.people import UnitIndex, people_of_case
 
     tables = []
     for name, run in zip(run_names(len(runs)), runs, strict=True):
         sha256, mapping = _read_by(run)
         tables.append(RunTables(name, run.findings(), _ratings(run), sha256, mapping))
     first = tables[0]
-    axes = [axis["name"] for axis in first.findings["axes"]]
-    said = case.human_ratings_of(_same_conversations(runs))
-    people = people_of_case(said, UnitIndex.from_ratings(first.ratings), axes)
+    people = _people(case, runs)
     found = compare(
         tables, people.ratings, confidence=first.findings["confidence"], seed=runs[0].spec().seed, scale=people.scales
     )
     return people, found
+
+
+def _people(case: Case, runs: Sequence[RunDirectory]) -> "People":
+    """What people said of the conversations of A: in the case, else in a file that a run was made with."""
+    from auditor.audits.rating.people import UnitIndex, people_of_case, people_of_files
+
+    units = UnitIndex.from_ratings(_ratings(runs[0]))
+    axes = [axis["name"] for axis in runs[0].findings()["axes"]]
+    same = _same_conversations(runs)
+    found = people_of_case(case.human_ratings_of(same), units, axes)
+    if found.ratings:
+        return found
+    return people_of_files(made_with_people([run for run in runs if run.path.name in same]), units, axes) or found
 
 
 def _ratings(run: RunDirectory) -> Path:
@@ -233,10 +250,14 @@ def _parts(run: RunDirectory, row: int) -> Sequence[tuple[str, str]]:
 def _said(case: Case, runs: Sequence[RunDirectory], row: int, axis: str) -> str:
     # The newest of a rater's ratings counts, as in the comparison.
     said = {}
-    for record in case.human_ratings_of(_same_conversations(runs)):
+    records = case.human_ratings_of(_same_conversations(runs))
+    for record in records:
         if (record.body["unit"], record.body["axis"]) == (str(row), axis):
             note = f" ({record.body['note']})" if record.body["note"] else ""
             said[record.body["rater"]] = f"{record.body['rater']} {record.body['score']:g}{note}"
+    for one in _people(case, runs).ratings if not records else ():
+        if (one.row, one.axis) == (row, axis):
+            said[one.rater] = f"{one.rater} {one.score:g}{f' ({one.note})' if one.note else ''}"
     return f"People: {', '.join(said.values())}" if said else "No person rated this."
 
 

@@ -11,6 +11,7 @@ from auditor.models.starter import STARTER_WARNING
 from auditor.runs.contract import RunState
 from auditor.runs.directory import RunDirectory
 from auditor.runs.local import LocalExecutor
+from auditor.tasks_rating import people_words
 from tests.conftest import SAMPLE
 from tests.test_cli import auditor
 
@@ -138,6 +139,40 @@ def test_compare_two_runs(finished_case: Path, finished_run: Path, second_run: s
     assert said.returncode == 0, said.stderr
     assert "4 conversations matched by row" in said.stdout
     assert "A less B" in said.stdout
+
+
+@pytest.mark.slow
+def test_the_file_that_a_run_was_made_with_is_people_for_agree_and_compare(
+    finished_case: Path, finished_run: Path, second_run: str, tmp_path: Path, starter_model: ModelFile
+) -> None:
+    humans = written(tmp_path, finished_run)
+    with Case.open(finished_case) as case:
+        (record,) = case.human_ratings(finished_run.name)
+        case.withdraw_human_rating(record.id, rater="Ada")
+        inputs = {"conversations": SAMPLE, "humans": humans}
+        spec = {"limit": 6, "axes": ["naturalness", "on_topic"]}
+        run = case.new_run("rating", spec, inputs, {"judge": starter_model}, seed=1)
+        executor = LocalExecutor()
+        executor.start(run.path)
+        assert executor.wait(run.path, 300).state is RunState.DONE
+        case.link_pending()
+        words = people_words(case)
+        held = run.input_file("humans").path
+    assert "humans.csv" in words
+    done = auditor("agree", finished_case, run.path.name, "--json")
+    assert done.returncode == 0, done.stderr
+    stated = {axis["name"]: axis for axis in run.findings()["agreement"]}
+    for name, axis in json.loads(done.stdout)["axes"].items():
+        assert axis["ratings"] == stated[name]["ratings"] == 12
+        assert axis["spearman"] == stated[name]["spearman"]["value"]
+    command = ("compare", finished_case, second_run, run.path.name, "--json")
+    (pair,) = json.loads(auditor(*command).stdout)["pairs"]
+    assert pair["axes"]["naturalness"]["people"]["n"] == 4
+    held.chmod(0o644)
+    held.write_text(held.read_text().replace("Ada,2", "Ada,3"))
+    changed = auditor(*command)
+    assert changed.returncode == 2
+    assert "humans.csv: The file of human ratings has changed" in changed.stderr
 
 
 def test_compare_refuses_one_run_and_unknown_ones(finished_case: Path, finished_run: Path) -> None:

@@ -1,5 +1,6 @@
 """Whether a model fits into memory, estimated before anything is loaded."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from auditor.errors import ModelError
@@ -14,6 +15,8 @@ RESERVE_BYTES = 512 * 1024**2
 _BYTES_PER_TOKEN = 250
 #: Tokens of the prefix whose keys and values the scorer keeps beside the cache: a usual rubric.
 _PREFIX_TOKENS = 512
+#: What llama.cpp takes whatever the model: its graph, its plan of it, its tables of sequences (measured 5 to 7 MiB).
+_FIXED_BYTES = 8 * 1024**2
 #: Matrices as wide as the feed-forward layer (gate, up, their product) and as the residual stream that live at once.
 _WIDE, _NARROW = 3, 4
 #: What a multiplication takes for its input in the weights' own precision, bytes for each number.
@@ -59,9 +62,10 @@ def estimate(
 
     weights = file (mapped, and read whole) + matrices that are rearranged for the processor (a second copy);
     KV = 2 x layers x kv_heads x head_dim x 2 bytes for each of the c cells and of a prefix of 512 tokens;
-    compute = 250 bytes x vocabulary + 62 x vocabulary x 4 bytes of logits + u x (3 x feed_forward + 4 x embedding)
-    x 4 bytes + 1.1 bytes x u x feed_forward + 2 bytes x u x c; without flash attention, u x c x heads x 6 bytes in
-    place of the feed-forward layer's where they are more.
+    compute = 8 MiB + 250 bytes x vocabulary + 62 x vocabulary x 4 bytes of logits + u x (3 x feed_forward + 4 x
+    embedding) x 4 bytes + 1.1 bytes x u x feed_forward + 2 bytes x u x c; without flash attention, with a as the cells
+    that the longest prompt and a batch beside it take, u x a x heads x 6 bytes in place of the feed-forward layer's
+    where they are more, and 4 bytes x u x a for the last.
 
     Parameters
     ----------
@@ -70,20 +74,43 @@ def estimate(
     talk : int
         Tokens that may follow each prompt.
     plan : BatchPlan, optional
-        How prompts are cut into batches; the usual plan on a processor if not given.
+        How prompts are cut into batches. If not given, the one that takes most among those that fit: which one is
+        chosen shows when they are measured, and none is tried that does not fit (`auditor.models.measure`).
     free_bytes : int, optional
         Memory available; asked of the system if not given. Graphics memory is known to the worker alone.
     """
-    if free_bytes is None:
-        import psutil
+    free = free_memory() if free_bytes is None else free_bytes
+    plans = candidates(on_gpu=False) if plan is None else (plan,)
+    found = [_estimate(model, each, n_ctx=n_ctx, talk=talk, free_bytes=free) for each in plans]
+    tried = [fit for fit in found if fit.fits]
+    if not tried:
+        return min(found, key=lambda fit: fit.memory_bytes)
+    return max(tried, key=lambda fit: fit.memory_bytes)
 
-        free_bytes = int(psutil.virtual_memory().available)
-    plan = plan or candidates(on_gpu=False)[0]
+
+def fitting(
+    model: ModelFile, plans: Iterable[BatchPlan], *, n_ctx: int, talk: int, free_bytes: int
+) -> tuple[BatchPlan, ...]:
+    """Those plans with which a model fits into memory, in their order; parameters as in `estimate`."""
+    return tuple(plan for plan in plans if _estimate(model, plan, n_ctx=n_ctx, talk=talk, free_bytes=free_bytes).fits)
+
+
+def free_memory() -> int:
+    """Main memory that is available, bytes."""
+    import psutil
+
+    return int(psutil.virtual_memory().available)
+
+
+def _estimate(model: ModelFile, plan: BatchPlan, *, n_ctx: int, talk: int, free_bytes: int) -> Fit:
     leaves = TALKING_LEAVES if talk else MAX_LEAVES
     n_cells = cells(n_ctx, plan.capacity, leaves=leaves, talk=talk)
     weights = model.size_bytes + model.repacked_bytes
     kv = 2 * model.layers * model.kv_heads * model.head_dim * _F16_BYTES * (n_cells + min(_PREFIX_TOKENS, n_ctx))
-    compute = model.vocabulary * (_BYTES_PER_TOKEN + (leaves + 2) * _F32_BYTES) + _graph(model, plan, n_cells)
+    # Without flash attention the matrix is as wide as what stands in the cache, not as the cache.
+    attended = min(n_cells, n_ctx + plan.capacity + leaves * talk)
+    compute = model.vocabulary * (_BYTES_PER_TOKEN + (leaves + 2) * _F32_BYTES) + _FIXED_BYTES
+    compute += _graph(model, plan, n_cells if plan.flash_attention else attended)
     total = weights + kv + compute
     fits = total + RESERVE_BYTES <= free_bytes
     parts = f"{_gib(total)} (weights {_gib(weights)}, context of {n_ctx:,} tokens {_gib(kv + compute)})"

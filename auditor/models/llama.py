@@ -21,6 +21,7 @@ from auditor.errors import ModelError
 from auditor.models import native_log, vocabulary
 from auditor.models.batch_plan import MAX_LEAVES, TALKING_LEAVES, BatchPlan, candidates, cells
 from auditor.models.file import ModelFile
+from auditor.models.fit import fitting, free_memory
 from auditor.models.identity import require_gguf, require_there, require_unchanged
 from auditor.models.kept_prefixes import KeptPrefixes, Prefix
 from auditor.models.native_batch import Tokens, in_sequence, joined, native
@@ -48,7 +49,7 @@ class LabelScorer:
     n_ctx : int
         Longest prompt, tokens, with what is said after it.
     plan : BatchPlan, optional
-        How prompts are cut into batches; the first candidate if not given.
+        How prompts are cut into batches; the first candidate that fits into memory if not given.
     talk : int
         Tokens that may follow a prompt when it is continued with a sentence; 0 if none is.
     check : bool
@@ -87,9 +88,11 @@ class LabelScorer:
             require_unchanged(model)
         native_log.listen()
         llama_cpp.llama_backend_init()
+        # Before the weights take their part.
+        self._free_bytes = free_memory()
         try:
             self._load()
-            self.use(plan or candidates(on_gpu=self.on_gpu)[0])
+            self.use(plan or (self.plans or candidates(on_gpu=self.on_gpu))[0])
         except BaseException:
             self.close()
             raise
@@ -141,6 +144,16 @@ class LabelScorer:
     def on_gpu(self) -> bool:
         """Whether layers were offloaded to a graphics processor."""
         return bool(self._devices)
+
+    def fits(self, plan: BatchPlan) -> bool:
+        """Whether the model fitted into memory with a plan when it was loaded; graphics memory is not looked at."""
+        free = self._free_bytes
+        return self.on_gpu or bool(fitting(self.file, [plan], n_ctx=self._n_ctx, talk=self._talk, free_bytes=free))
+
+    @property
+    def plans(self) -> tuple[BatchPlan, ...]:
+        """Plans that are worth trying and fit."""
+        return tuple(plan for plan in candidates(on_gpu=self.on_gpu) if self.fits(plan))
 
     @property
     def processor(self) -> str:

@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 
+from auditor.errors import ModelError
 from auditor.models.batch_plan import BatchPlan, Measured, PlanStore, candidates, choose
 from auditor.models.library import home
 from auditor.models.llama import ENGINE, LabelScorer
@@ -26,16 +27,39 @@ def measured_plan(scorer: LabelScorer) -> Measured:
     store = PlanStore(home() / "models")
     key = f"{ENGINE}, {scorer.processor}"
     found = store.get(scorer.file, key)
+    plans = scorer.plans or (scorer.plan,)
+    if found is not None and not scorer.fits(found.plan):
+        found = None
+    if found is None and len(plans) < len(candidates(on_gpu=scorer.on_gpu)):
+        # What is fastest of those that fit now says nothing of the others.
+        key += "".join(f", {plan.model_dump_json()}" for plan in plans)
+        found = store.get(scorer.file, key)
     if found is None:
-        found = _measure(scorer)
+        found = _measure(scorer, list(plans))
         store.put(scorer.file, key, found)
     if scorer.plan != found.plan:
         scorer.use(found.plan)
     return found
 
 
-def _measure(scorer: LabelScorer) -> Measured:
-    plans = list(candidates(on_gpu=scorer.on_gpu))
+def take(scorer: LabelScorer, plan: BatchPlan) -> None:
+    """Use the plan that a run began with.
+
+    Raises
+    ------
+    ModelError
+        If it does not fit into memory now. Another plan would give other digits in the same run.
+    """
+    if not scorer.fits(plan):
+        raise ModelError(
+            f"{scorer.file.name} was begun with more memory than is free now, and goes on only as it began: "
+            "close other programs and resume, or start a new run."
+        )
+    if scorer.plan != plan:
+        scorer.use(plan)
+
+
+def _measure(scorer: LabelScorer, plans: list[BatchPlan]) -> Measured:
     # The first decoding also pays for memory that is touched for the first time.
     _seconds(scorer, plans[0], 1)
     once = _seconds(scorer, plans[0], 1)

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -255,3 +255,8 @@ def parse_event(line: bytes, run: str, number: int) -> dict[str, Any]:
     if not isinstance(event, dict):
         raise RunError(f"Line {number} of events.jsonl of run {run} is damaged.")
     return event
+
+
+def made_with_people(runs: Iterable[RunDirectory]) -> list[tuple[InputFile, Mapping[str, Any]]]:
+    """The files of human ratings that runs were made with, each with its run's spec."""
+    return [(run.input_file("humans"), run.spec().spec) for run in runs if "humans" in run.spec().inputs]

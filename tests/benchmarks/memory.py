@@ -4,7 +4,8 @@ The starter, and files of random weights of 7B shape (Mistral-7B's) in Q4_0 and 
 AUDITOR_BENCHMARK_FOLDER, else the temporary one, and deleted; those that do not fit on the disk or into memory are left
 out and named. Further GGUF files can be named. --quick: the starter and a small file.
 Ratio ``predicted_vs_peak_NAME`` is to be within 0.9 and 1.1. A round is a process of its own that loads the file, holds
-a prefix of 256 tokens and scores prompts; the peak is its highest resident size less that before loading.
+a prefix of 256 tokens and scores prompts as long as the context under one of the batch plans; the peak is its highest
+resident size less that before loading.
 """
 
 import os
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import psutil
 from auditor.models import ModelFile
+from auditor.models.batch_plan import candidates
 from auditor.models.fit import RESERVE_BYTES, estimate
 from auditor.models.inspect import inspect
 from auditor.models.starter import starter
@@ -27,11 +29,13 @@ from tests.models.random_gguf import MISTRAL_7B, SMALL, Shape, write
 N_CTX = 2048
 _BITS = {GGMLQuantizationType.Q4_0: 4.5, GGMLQuantizationType.Q8_0: 8.5}
 _MIB = 1024**2
+#: What is added to a file's name for each of the batch plans.
+_PLANS = ("", "_plain", "_small")
 
 
-def peak(model: ModelFile, tokens: int) -> int:
+def peak(model: ModelFile, tokens: int, place: int) -> int:
     """Peak of a process that loads the model, less its baseline, bytes."""
-    command = [sys.executable, "-m", "tests.models.peak", model.model_dump_json(), str(N_CTX), str(tokens)]
+    command = [sys.executable, "-m", "tests.models.peak", model.model_dump_json(), str(N_CTX), str(tokens), str(place)]
     return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
@@ -65,12 +69,17 @@ def main() -> None:
     figures, ratios, left_out = {}, {}, list[str]()
     with tempfile.TemporaryDirectory(dir=os.environ.get("AUDITOR_BENCHMARK_FOLDER")) as folder:
         for model in made(Path(folder), left_out):
-            fit = estimate(model, n_ctx=N_CTX)
-            found = [peak(model, tokens) / _MIB for _ in range(rounds)]
-            predicted = [fit.memory_bytes / _MIB] * rounds
-            figures[f"peak_{model.name}"] = summary(found, "MiB")
-            figures[f"predicted_{model.name}"] = summary(predicted, "MiB")
-            ratios[f"predicted_vs_peak_{model.name}"] = ratio(predicted, found)
+            for place, plan in enumerate(candidates(on_gpu=False)):
+                fit = estimate(model, n_ctx=N_CTX, plan=plan)
+                name = f"{model.name}{_PLANS[place]}"
+                if not fit.fits:
+                    left_out.append(f"{name}: no room in memory")
+                    continue
+                found = [peak(model, tokens, place) / _MIB for _ in range(rounds)]
+                predicted = [fit.memory_bytes / _MIB] * rounds
+                figures[f"peak_{name}"] = summary(found, "MiB")
+                figures[f"predicted_{name}"] = summary(predicted, "MiB")
+                ratios[f"predicted_vs_peak_{name}"] = ratio(predicted, found)
     report({"n_ctx": N_CTX, "tokens": tokens, "rounds": rounds, "left_out": left_out}, figures, ratios)
 
 

@@ -5,9 +5,12 @@ import time
 from pathlib import Path
 
 import pytest
+from auditor.audits.rating.ensemble import merge_rows
 from auditor.case import verify
 from auditor.desktop.lateness import LatenessProbe
+from auditor.desktop.panels.rate_results import live_row
 from auditor.desktop.window import Window
+from auditor.models import ModelFile
 from auditor.resources import resource
 from auditor.runs.contract import RunState
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
@@ -193,3 +196,32 @@ def test_a_setting_out_of_bounds_cannot_be_asked_for(case_window: Window) -> Non
     form.controls["axes"].setText("Not An Axis")  # type: ignore[attr-defined]  # it is a line
     assert form.spec({"model": "", "mapping": {}}) is None
     assert form.controls["n_ctx"].maximum() == 32_768  # type: ignore[attr-defined]  # it is a spin box
+
+
+def test_what_several_judges_say_is_seen_while_they_rate(
+    case_window: Window, starter_model: ModelFile, tmp_path: Path
+) -> None:
+    row = {"id": "a", "row": 1, "group": None, "axis": "on_topic", "judge": "starter", "variant": "4", "scale": 4}
+    row |= {"p1": 0.05, "p2": 0.05, "p3": 0.6, "p4": 0.3, "expected": 3.87, "mode": 3, "entropy": 0.97, "length": 9}
+    row |= {"truncated_turns": 0, "prompt": "x", "explanation": "Fine."}
+    # As the finished table says it: the 3 of 4 counts for 4 of 5.
+    (finished,) = merge_rows([iter([row])], "mean")
+    shown = live_row(row, "mean")
+    assert shown["mode"] == 4
+    assert {name: shown[name] for name in finished if name != "spread"} == {
+        name: value for name, value in finished.items() if name != "spread"
+    }
+    humans = tmp_path / "said.csv"
+    humans.write_text("conversation_id,axis,rater,score\nrow-1,on_topic,Ada,3\n")
+    window = case_window
+    assert window.session.case is not None
+    files = {"conversations": _SAMPLE, "humans": humans}
+    run = window.session.case.new_run("rating", {"variants": ["5", "4"]}, files, {"judge": starter_model}, seed=1)
+    results = window.rate.results
+    results.show_live(run)
+    results.take_events([{"kind": "row", "table": "judgements", "row": row}])
+    assert results.table.model.all_rows == 1
+    assert (results.table.model.value(0, "variant"), results.table.model.value(0, "mode")) == ("4", 4)
+    results.people.show_run(run)
+    results.people.refresh()
+    assert "set beside the ratings in said.csv" in results.people.sentence.text()

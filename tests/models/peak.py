@@ -1,7 +1,8 @@
-"""Peak memory of a loaded model: `python -m tests.models.peak MODEL_JSON N_CTX TOKENS` prints bytes.
+"""Peak memory of a loaded model: `python -m tests.models.peak MODEL_JSON N_CTX TOKENS PLAN` prints bytes.
 
 A process of its own. The peak is the highest resident size since its start (VmHWM) less what it was before the model
-was loaded; mapped pages of the file count as they are touched, as they do for whoever watches the machine.
+was loaded; mapped pages of the file count as they are touched, as they do for whoever watches the machine. The prompts
+are the longest that the context takes; PLAN is the place of a batch plan among the candidates, from 0.
 """
 
 import sys
@@ -24,9 +25,9 @@ def high_water() -> int:
     raise OSError("the system does not tell the highest resident size")
 
 
-def main(model: ModelFile, n_ctx: int, tokens: int) -> int:
+def main(model: ModelFile, n_ctx: int, tokens: int, place: int) -> int:
     """Load, hold a prefix, score prompts of about so many tokens together; returns the peak above the baseline."""
-    plan = candidates(on_gpu=False)[0]
+    plan = candidates(on_gpu=False)[place]
     draw = np.random.default_rng(0)
 
     def some(n: int) -> np.ndarray:
@@ -35,7 +36,7 @@ def main(model: ModelFile, n_ctx: int, tokens: int) -> int:
     before = high_water()
     with LabelScorer(model, n_ctx=n_ctx, plan=plan, check=False) as scorer:
         scorer.hold(some(_PREFIX).tolist())
-        body = (n_ctx - _PREFIX) // 2
+        body = n_ctx - _PREFIX - _SUFFIX
         units = [Unit(some(body), tuple(some(_SUFFIX) for _ in range(3))) for _ in range(max(1, tokens // body))]
         for _ in scorer.scores(batches(units, capacity=plan.capacity, max_leaves=scorer.max_leaves), [1, 2]):
             pass
@@ -44,4 +45,4 @@ def main(model: ModelFile, n_ctx: int, tokens: int) -> int:
 
 if __name__ == "__main__":
     asked = ModelFile.model_validate_json(sys.argv[1])
-    print(main(asked, int(sys.argv[2]), int(sys.argv[3])))  # noqa: T201
+    print(main(asked, *map(int, sys.argv[2:5])))  # noqa: T201

@@ -12,9 +12,10 @@ from auditor.audits.rating.rubric import load
 from auditor.errors import ModelError
 from auditor.models import ModelFile
 from auditor.models.batch_plan import BatchPlan, PlanStore, candidates, choose
+from auditor.models.fit import RESERVE_BYTES, estimate
 from auditor.models.library import home
 from auditor.models.llama import LabelScorer
-from auditor.models.measure import measured_plan
+from auditor.models.measure import measured_plan, take
 from tests.conftest import SAMPLE
 
 AXES = ("naturalness", "comprehensiveness", "on_topic")
@@ -132,6 +133,23 @@ def test_a_prompt_beyond_the_context_is_refused(starter_model: ModelFile) -> Non
         unit = Unit(np.arange(600, dtype=np.int32) + 100, (np.array([5], np.int32),))
         with pytest.raises(ModelError, match="exceeds 512"):
             list(small.scores(batches([unit], capacity=256, max_leaves=3), [1, 2]))
+
+
+def test_a_plan_that_does_not_fit_is_neither_tried_nor_taken(
+    starter_model: ModelFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual, plain, small = candidates(on_gpu=False)
+    enough = estimate(starter_model, n_ctx=2048, plan=usual).memory_bytes + RESERVE_BYTES
+    monkeypatch.setattr("auditor.models.llama.free_memory", lambda: enough)
+    with LabelScorer(starter_model, n_ctx=2048, check=False) as tight:
+        assert tight.plans == (usual, small)
+        with pytest.raises(ModelError, match="begun with more memory"):
+            take(tight, plain)
+        take(tight, small)
+        assert tight.plan == small
+    monkeypatch.setattr("auditor.models.llama.free_memory", lambda: enough - 1)
+    with LabelScorer(starter_model, n_ctx=2048, check=False) as tighter:
+        assert tighter.plan == small
 
 
 @pytest.mark.slow

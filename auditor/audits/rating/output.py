@@ -38,13 +38,12 @@ def plan_of(scorer: "LabelScorer", place: int, context: Context) -> Measured:
 
     The scorer uses it from here on.
     """
-    from auditor.models.measure import measured_plan
+    from auditor.models.measure import measured_plan, take
 
     for row in context.rows(_PLANS):
         if row["judge"] == place:
             found = Measured.model_validate(row["measured"])
-            if scorer.plan != found.plan:
-                scorer.use(found.plan)
+            take(scorer, found.plan)
             return found
     context.log(f"Looking for the fastest way to decode with {scorer.file.name} on this machine.")
     found = measured_plan(scorer)

@@ -16,10 +16,11 @@ from typing import Any, Protocol
 from auditor.audits import InputFile, Preview
 from auditor.audits.findings import Caution
 from auditor.audits.rating.conversation import BadRow
-from auditor.audits.rating.labels import HumanRating, PeopleScale, Scales, UnitIndex, scale_of
+from auditor.audits.rating.labels import HumanRating, PeopleScale, Scales, UnitIndex, declared_scales, scale_of
 from auditor.audits.rating.readers import csv_records
 from auditor.audits.rating.records import Unusable, label
 from auditor.errors import InputError, printable
+from auditor.files import sha256_of
 
 __all__ = [
     "HumanRating",
@@ -29,6 +30,7 @@ __all__ = [
     "UnitIndex",
     "from_case",
     "people_of_case",
+    "people_of_files",
     "preview",
     "read_humans",
     "scale_of",
@@ -381,6 +383,43 @@ def people_of_case(records: Sequence[CaseRecord], units: UnitIndex, axes: Sequen
     )
     cautions = [Caution(code="humans_unknown_unit", message=message, count=lost)] if lost else []
     return People(mapped, made, [*cautions, *_below_the_top(known)])
+
+
+def people_of_files(
+    made_with: Iterable[tuple[InputFile, Mapping[str, Any]]], units: UnitIndex, axes: Sequence[str]
+) -> People | None:
+    """Ratings of the first of the files that runs were made with which is still there and concerns a run.
+
+    Parameters
+    ----------
+    made_with : iterable of (InputFile, mapping)
+        Files of human ratings, and the specs of the runs that read them; that of the run itself first.
+    units, axes
+        What the run rated.
+
+    Raises
+    ------
+    InputError
+        If a file has changed since its run was asked for.
+    """
+    for file, options in made_with:
+        if not file.path.is_file():
+            continue
+        if sha256_of(file.path) != file.sha256:
+            raise InputError(
+                "The file of human ratings has changed since the run was asked for",
+                file=file.name,
+                fix="Verify the case: it names what changed.",
+            )
+        # Another run's file may speak of axes and conversations that this one did not rate.
+        declared = [text for text in options.get("people_scale") or () if text.rpartition("=")[0] in ("", *axes)]
+        scales = declared_scales(declared, axes, linear=options.get("people_mapping") == "linear")
+        try:
+            ratings, cautions = read_humans(file.path, file.name, units, axes, scales)
+        except InputError:
+            continue
+        return People(ratings, scales, cautions)
+    return None
 
 
 def _one_scale(axis: str, used: set[PeopleScale]) -> PeopleScale:

@@ -1,13 +1,14 @@
 """One pass: one judge and one variant of the prompt over the whole file, flushed as it goes.
 
 The file is read in windows. Within a window the prompts that begin alike are decoded together, whatever order they
-come in; what was computed in an earlier run of the case is taken from there. How a window is cut into batches depends
+come in; a prompt that stands there several times is decoded once; what was computed in an earlier run of the case is
+taken from there. How a window is cut into batches depends
 on the file, the plan and what was taken from earlier runs, and all three stand in the run: an interrupted run begins
 its segment anew and ends with the same numbers.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
@@ -199,10 +200,11 @@ class RatingPass:
         wanted: Sequence[Sequence[int]],
         done: set[tuple[int, str]],
     ) -> None:
-        layout = self._judge.layout(prepared, wanted)
+        first, twins = once(prepared, wanted)
+        layout = self._judge.layout(prepared, first)
         skip = 0
         for segment in layout.segments:
-            leaves = [place for batch in segment for place in layout.places(batch)]
+            leaves = [place for batch in segment for leaf in layout.places(batch) for place in (leaf, *twins[leaf])]
             if not all((window[index].row, self._judge.axes[axis]) in done for index, axis in leaves):
                 break
             skip += 1
@@ -210,8 +212,11 @@ class RatingPass:
             # Known before it is flushed: whatever a later window takes from here, a resumed run takes too.
             self._cache.put({prepared[one.index].keys[one.axis]: Entry(one.logits, one.explanation) for one in batch})
             for scored in batch:
-                if (window[scored.index].row, self._judge.axes[scored.axis]) not in done:
-                    self._flush(number, window, prepared, scored, reused=False)
+                leaf = (scored.index, scored.axis)
+                for index, axis in (leaf, *twins[leaf]):
+                    if (window[index].row, self._judge.axes[axis]) not in done:
+                        same = replace(scored, index=index, axis=axis)
+                        self._flush(number, window, prepared, same, reused=(index, axis) != leaf)
             self._stop_if_asked()
 
     def _flush(
@@ -254,6 +259,34 @@ class RatingPass:
         progress.done += 1
         progress.computed += not reused
         self._context.progress(progress.done, progress.total, "Rating")
+
+
+def once(
+    prepared: Sequence[Prepared], wanted: Sequence[Sequence[int]]
+) -> tuple[list[list[int]], dict[tuple[int, int], list[tuple[int, int]]]]:
+    """Every prompt once: the axes of each conversation that are computed, and who takes what is found for another.
+
+    Returns
+    -------
+    list of list of int
+        Of the wanted axes those whose prompt does not stand before.
+    dict
+        (conversation, axis) of each of them -> places with the same prompt.
+    """
+    leaders = dict[str, tuple[int, int]]()
+    twins: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    first: list[list[int]] = []
+    for index, axes in enumerate(wanted):
+        first.append([])
+        for axis in axes:
+            place = (index, axis)
+            leader = leaders.setdefault(prepared[index].keys[axis], place)
+            if leader == place:
+                first[index].append(axis)
+                twins[place] = []
+            else:
+                twins[leader].append(place)
+    return first, twins
 
 
 def windows(conversations: Iterable[Conversation]) -> Iterator[list[Conversation]]:

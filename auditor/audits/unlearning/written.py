@@ -234,8 +234,10 @@ class Written:
     def _all(
         self, read: _Telling, ways: Mapping[str, _Way], file: ModelFile
     ) -> dict[str, tuple[list[Example], list[float]]]:
-        told = self._told(read, file)
-        return {name: (way.examples, probabilities(told, way.texts)) for name, way in ways.items()}
+        """Everything read in one pass."""
+        texts = [text for way in ways.values() for text in way.texts]
+        found = iter(probabilities(self._told(read, file), texts))
+        return {name: (way.examples, [next(found) for _ in way.texts]) for name, way in ways.items()}
 
     def _told(self, read: _Telling, file: ModelFile) -> ReadAnswers:
         """The same, saying how far it is and stopping where a person asked for it."""

@@ -10,7 +10,10 @@ from auditor.desktop.widgets.detail import plain_tip
 from auditor.desktop.widgets.rater_bar import RaterBar
 
 _PROGRESS_WIDTH = 140
-_BLIND = "Hides the judge's scores while you rate, so that they do not pull yours towards them."
+_BLIND = (
+    "Hides the judge's scores while you rate, so that they do not pull yours towards them. What counts as seen is what you "
+    "showed here or selected in the table since the program was started; a glance over the table is not known."
+)
 
 
 class HandBar(RaterBar):

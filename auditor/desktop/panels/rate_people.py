@@ -15,7 +15,7 @@ from auditor.desktop.widgets.detail import plain_label
 from auditor.desktop.widgets.listing import Listing
 from auditor.desktop.widgets.pane import ScrollPane
 from auditor.desktop.widgets.table import Table
-from auditor.runs.directory import RunDirectory
+from auditor.runs.directory import RunDirectory, made_with_people
 
 _EMPTY = (
     "No person has rated this run yet. Rate by hand, or import a CSV file with the columns conversation_id, axis, rater and "
@@ -130,13 +130,22 @@ class RatePeople(QWidget):
         self._is_stale = False
         if not case.human_ratings(run.path.name):
             self._session.asker.drop("agreement")
-            self._show_nothing(_EMPTY)
+            self._show_nothing(" ".join(self._made_with(run)) or _EMPTY)
             return
         if not self.estimates.isVisibleTo(self):
             self.sentence.setText("Comparing the judge with people …")
         self.again.setEnabled(False)
         asked = {"case": str(case.path), "run": run.path.name, "theme": theme.current().name}
         self._session.asker.ask("agreement", asked, lambda found: self._show(found, asked), self._show_nothing)
+
+    @staticmethod
+    def _made_with(run: RunDirectory) -> list[str]:
+        """What is known of people without anybody's rating in the case."""
+        return [
+            f"The run itself was set beside the ratings in {file.name}: agreement with them is part of its verdict, "
+            "pictures and report. Nobody has rated in this case beside that: rate by hand, or import a file, to see people here."
+            for file, _ in made_with_people([run])
+        ]
 
     def _show_nothing(self, sentence: str) -> None:
         self.sentence.setText(sentence)

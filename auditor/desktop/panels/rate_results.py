@@ -6,6 +6,9 @@ from typing import Any
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QWidget
 
+from auditor.audits.rating.ensemble import merged
+from auditor.audits.rating.spec import RatingSpec as Spec
+from auditor.audits.rating.variants import MergeRule
 from auditor.desktop import theme
 from auditor.desktop.panels.rate_people import RatePeople
 from auditor.desktop.panels.run_results import RunResults
@@ -20,18 +23,25 @@ _EMPTY = (
     "Drop a file of conversations, choose a judge model and press Run. Each reply is rated from 1 to 5 on every axis of the "
     "rubric; results appear here as they come. To see how it works, press “Use the sample”."
 )
+#: Tables of events that hold ratings: of one judge asked in one way, and of several.
+_TABLES = ("ratings", "judgements")
 
 
-def live_columns() -> list[Numbers | Texts]:
-    """Empty columns for rows as they come from a run's events."""
+def live_columns(*, several: bool = False) -> list[Numbers | Texts]:
+    """Empty columns for rows as they come from a run's events; with several judges or prompts, whose they are."""
     shares: list[Numbers | Texts] = [
         Numbers(f"p{score}", f"p({score})", f"Probability of {score} among the five scores.") for score in range(1, 6)
+    ]
+    asked: list[Numbers | Texts] = [
+        Texts("judge", "Judge", "The model that rated."),
+        Texts("variant", "Prompt", "How it was asked."),
     ]
     return [
         Texts("id", "Conversation", "Id in the file, or row-<n>."),
         Numbers("row", "Row", "Record number in the input, from 1.", whole=True),
         Texts("group", "Group", "Conversations that belong together."),
         Texts("axis", "Axis", "Axis of the rubric."),
+        *(asked if several else ()),
         Numbers("expected", "Expected", "Sum of i p(i), from 1 to 5."),
         Numbers("mode", "Most probable", "Score with the highest p.", whole=True),
         Numbers("entropy", "Entropy, nats", "0 is sure, 1.609 is clueless."),
@@ -39,6 +49,13 @@ def live_columns() -> list[Numbers | Texts]:
         Numbers("truncated_turns", "Turns left out", "Earliest turns that did not fit into the context.", whole=True),
         Texts("explanation", "Explanation", "The judge's sentence after its score."),
     ]
+
+
+def live_row(row: Mapping[str, Any], rule: MergeRule) -> Mapping[str, Any]:
+    """A judge's rating as it will stand in the table: one from 1 to 4 is shown from 1 to 5."""
+    if row.get("scale", 5) == 5:
+        return row
+    return {**merged([row], rule), "judge": row["judge"], "variant": row["variant"]}
 
 
 class RateResults(RunResults):
@@ -60,6 +77,7 @@ class RateResults(RunResults):
         super().__init__(session, "rating", _EMPTY, (hand,), parent)
         self.hand = hand
         self.hand.clicked.connect(self.hand_wanted)
+        self._rule: MergeRule = "mean"
         self.people = RatePeople(session)
         self.table = Table("Ratings")
         self.table.selected.connect(self.row_selected)
@@ -72,10 +90,15 @@ class RateResults(RunResults):
     def show_live(self, run: RunDirectory) -> None:
         """Begin to show a run that is under way; its ratings come as they are made."""
         super().show_live(run)
-        self.table.set_columns(live_columns())
+        asked = Spec.model_validate(run.spec().spec)
+        several = len(asked.variants) > 1 or bool(asked.paraphrase) or "judge-2" in run.spec().models
+        # One judge's own scores are told of several, not yet what becomes of them.
+        self._rule = "mean" if several else asked.merge
+        self.table.set_columns(live_columns(several=several))
 
     def _take_live(self, events: Sequence[Mapping[str, Any]]) -> None:
-        rows = [event["row"] for event in events if event["kind"] == "row" and event["table"] == "ratings"]
+        rated = [event["row"] for event in events if event["kind"] == "row" and event["table"] in _TABLES]
+        rows = [live_row(row, self._rule) for row in rated]
         if rows:
             was_empty = self.table.model.all_rows == 0
             self.table.model.append(rows)

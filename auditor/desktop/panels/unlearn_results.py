@@ -244,7 +244,8 @@ def _facts(findings: Mapping[str, Any]) -> str:
         parts.append(f"retain loss {nats(constraint['retain_loss_before'])} before, {after} after, epsilon {epsilon}")
         if constraint["lambda_final"] is not None:
             parts.append(f"lambda {constraint['lambda_final']:.4g} at the end")
-    return f"{' · '.join(parts)} · seed {findings['provenance']['seed']}."
+    told = f"{' · '.join(parts)} · seed {findings['provenance']['seed']}."
+    return f"{told}\nTo make it forget, press “Use the model”." if findings["method"] == "learn" else told
 
 
 def _steps(training: Mapping[str, Any]) -> str:

@@ -61,6 +61,27 @@ def test_a_run_again_decodes_nothing_and_a_longer_one_only_what_is_new(
 
 
 @pytest.mark.slow
+def test_a_conversation_that_stands_three_times_is_computed_once(starter_model: ModelFile, tmp_path: Path) -> None:
+    single, triple = tmp_path / "single.jsonl", tmp_path / "triple.jsonl"
+    record = json.dumps({"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello!"}]})
+    single.write_text(record + "\n", encoding="utf-8")
+    triple.write_text((record + "\n") * 3, encoding="utf-8")
+    alone = run(MemoryContext({"judge": starter_model}, folder=tmp_path / "a"), single)
+    context = MemoryContext({"judge": starter_model}, folder=tmp_path / "b")
+    found = run(context, triple)
+    assert found.headline["tokens_decoded"] == alone.headline["tokens_decoded"]
+    assert (found.headline["computed"], found.headline["reused"], found.n) == (2, 4, 3)
+    rows = scores(context)
+    assert len(rows) == 6
+    assert {row[1:] for row in rows} == {row[1:] for row in rows[:2]}
+    # Killed after the first of three rows was written, and what was computed is lost.
+    again = MemoryContext({"judge": starter_model}, folder=tmp_path / "c")
+    again.flushed |= {**context.flushed, "ratings": context.flushed["ratings"][:1]}
+    assert run(again, triple).headline["reused"] == 4
+    assert scores(again) == rows
+
+
+@pytest.mark.slow
 def test_more_axes_than_the_engine_takes_at_once_are_asked_one_after_the_other(starter_model: ModelFile) -> None:
     """30 axes while sentences are asked for: 24 branches fit. Each gets the score that it gets among five."""
     levels = ("awful", "poor", "fair", "good", "great")
