@@ -379,9 +379,9 @@ def test_annotations_are_saved_as_a_table_that_a_run_takes_in(
     assert saved.args == [str(tmp_path / "tones.csv")]
     with (tmp_path / "tones.csv").open(encoding="utf-8", newline="") as stream:
         assert list(csv.reader(stream)) == [
-            ["item_id", "rater", "value", "source"],
-            ["a", "Ada", "7", "by eye"],
-            ["b", "Ada", "uncertain", "by eye"],
+            ["item_id", "rater", "value", "source", "ita_degrees"],
+            ["a", "Ada", "7", "by eye", ""],
+            ["b", "Ada", "uncertain", "by eye", ""],
         ]
 
 

@@ -43,7 +43,11 @@ def _check_what_was_unlearnt(path: Path) -> None:
     assert head["forget_probability_after"] < 0.05
     assert head["retain_probability_after"] > 0.95 * head["retain_probability_before"]
     assert head["retain_loss_after"] <= head["epsilon"]
-    assert head["artefacts"] == ["artefacts/model", "artefacts/model.gguf"]
+    files = ["artefacts/model", "artefacts/model.gguf", "artefacts/model-Q8_0.gguf", "artefacts/model-Q4_0.gguf"]
+    assert head["artefacts"] == files
+    # The very files were asked: in none of them an answer came back.
+    assert [file["name"] for file in findings["files"]] == files
+    assert all(file["forget"]["high"] < 0.05 and file["survivors"] == 0 for file in findings["files"])
     assert findings["is_starter"]
     assert "not evidence" in findings["verdict"]["sentence"]
     assert exports["rms_difference"].to_pylist()[1] < 0.05

@@ -22,7 +22,8 @@ from auditor.audits.parity.level_counts import LevelCounts
         (64, 300, 300),
     ],
 )
-def test_counts_are_those_of_plain_code(n_levels: int, shortest: int, longest: int) -> None:
+@pytest.mark.parametrize("n_labellings", [4, 32, 64, 128])
+def test_counts_are_those_of_plain_code(n_levels: int, shortest: int, longest: int, n_labellings: int) -> None:
     random = np.random.default_rng(n_levels + longest)
     n_queries, n_units = 40, 500
     sizes = random.integers(shortest, longest + 1, n_queries)
@@ -30,14 +31,17 @@ def test_counts_are_those_of_plain_code(n_levels: int, shortest: int, longest: i
     unit = random.integers(0, n_units, len(query))
     counts = LevelCounts.of(query, unit, n_units, n_levels)
     assert counts is not None
-    codes = random.integers(0, n_levels, (n_units, counts.together)).astype(np.uint8)
+    together = counts.together(n_labellings)
+    codes = random.integers(0, n_levels, (n_units, together)).astype(np.uint8)
     codes[:, 0] = n_levels - 1  # all results of a list count for one level
     codes[:, 1] = 0
-    expected = np.zeros((counts.together, n_levels, n_queries))
+    expected = np.zeros((together, n_levels, n_queries))
     for number, row in enumerate(codes.T):
         np.add.at(expected[number], (row[unit], query), 1)
-    assert (counts(codes) == expected).all()
-    assert (counts(codes[:, :3]) == expected[:3]).all(), "fewer labellings than fit"
+    space = counts.space(together)
+    assert (counts(codes, space) == expected).all()
+    assert (counts(codes[:, :3], space) == expected[:3]).all(), "fewer labellings than fit"
+    assert (counts(codes, space) == expected).all(), "what was counted before is forgotten"
 
 
 @pytest.mark.parametrize(("n_levels", "sizes"), [(65, (5, 5)), (5, (1, 1, 1, 100))])
