@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from auditor.audits.findings import Caution
     from auditor.audits.rating.agreement import AxisAgreement, Estimate
     from auditor.audits.rating.compare import Comparison, Measured, PairComparison
-    from auditor.audits.rating.people import People
+    from auditor.audits.rating.people_of_runs import People
 
 CaseArgument = Annotated[Path, typer.Argument(help="The case folder.")]
 HumansOption = Annotated[
@@ -180,7 +180,8 @@ def _people(
 ) -> "People":
     """Ratings of the first run's conversations: from the file, else those given in the case, else those of a run's own."""
     from auditor.audits.rating.labels import declared_scales
-    from auditor.audits.rating.people import People, UnitIndex, people_of_case, people_of_files, read_humans
+    from auditor.audits.rating.people import UnitIndex, read_humans
+    from auditor.audits.rating.people_of_runs import People, people_of_case, people_of_files
 
     first = rated[0]
     units, axes = UnitIndex.from_ratings(first.ratings), tuple(first.titles)

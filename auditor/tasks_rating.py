@@ -17,7 +17,7 @@ from auditor.runs.directory import RunDirectory, made_with_people
 if TYPE_CHECKING:
     from auditor.audits import Picture
     from auditor.audits.rating.compare import Comparison, PairComparison
-    from auditor.audits.rating.people import People
+    from auditor.audits.rating.people_of_runs import People
 
 Question = Mapping[str, Any]
 Progress = Callable[[int, int, str], None]
@@ -129,7 +129,8 @@ def _compared(case: Case, runs: Sequence[RunDirectory]) -> "tuple[People, Compar
 
 def _people(case: Case, runs: Sequence[RunDirectory]) -> "People":
     """What people said of the conversations of A: in the case, else in a file that a run was made with."""
-    from auditor.audits.rating.people import UnitIndex, people_of_case, people_of_files
+    from auditor.audits.rating.people import UnitIndex
+    from auditor.audits.rating.people_of_runs import people_of_case, people_of_files
 
     units = UnitIndex.from_ratings(_ratings(runs[0]))
     axes = [axis["name"] for axis in runs[0].findings()["axes"]]

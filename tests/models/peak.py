@@ -45,4 +45,4 @@ def main(model: ModelFile, n_ctx: int, tokens: int, place: int) -> int:
 
 if __name__ == "__main__":
     asked = ModelFile.model_validate_json(sys.argv[1])
-    print(main(asked, *map(int, sys.argv[2:5])))  # noqa: T201
+    sys.stdout.write(f"{main(asked, *map(int, sys.argv[2:5]))}\n")

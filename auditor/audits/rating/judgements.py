@@ -14,7 +14,7 @@ from auditor.audits.rating.agreement import AxisAgreement, Estimate, agree
 from auditor.audits.rating.assess import agreement_cautions
 from auditor.audits.rating.certificate import coefficient, percent
 from auditor.audits.rating.labels import HumanRating, Scales, UnitIndex
-from auditor.audits.rating.people import CaseRecord, people_of_case
+from auditor.audits.rating.people_of_runs import CaseRecord, people_of_case
 from auditor.audits.rating.review import review_queue
 
 if TYPE_CHECKING:

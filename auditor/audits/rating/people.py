@@ -1,4 +1,4 @@
-"""What people said: ratings read from a file or a case, checked line by line.
+"""What people said: ratings read from a file, checked line by line.
 
 Nothing is dropped silently: the first structural fault of a file is an error that names its place, and ratings of
 conversations or axes that a run lacks are counted.
@@ -9,28 +9,23 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
 from auditor.audits import InputFile, Preview
 from auditor.audits.findings import Caution
 from auditor.audits.rating.conversation import BadRow
-from auditor.audits.rating.labels import HumanRating, PeopleScale, Scales, UnitIndex, declared_scales, scale_of
+from auditor.audits.rating.labels import HumanRating, PeopleScale, Scales, UnitIndex, scale_of
 from auditor.audits.rating.readers import csv_records
 from auditor.audits.rating.records import Unusable, label
 from auditor.errors import InputError, printable
-from auditor.files import sha256_of
 
 __all__ = [
     "HumanRating",
-    "People",
     "PeopleScale",
     "Scales",
     "UnitIndex",
-    "from_case",
-    "people_of_case",
-    "people_of_files",
+    "below_the_top",
     "preview",
     "read_humans",
     "scale_of",
@@ -109,7 +104,7 @@ def read_humans(
     if not ratings:
         raise _nothing_in_common(name, lost_units, lost_axes, units, axes)
     cautions = _cautions(name, lost_units, lost_axes, axes, columns)
-    return ratings, [*cautions, *_below_the_top((rating, scale_of(scale, rating.axis)) for rating in ratings)]
+    return ratings, [*cautions, *below_the_top((rating, scale_of(scale, rating.axis)) for rating in ratings)]
 
 
 def mentioned(path: Path, name: str) -> set[str]:
@@ -275,7 +270,7 @@ def _cautions(
     return found
 
 
-def _below_the_top(given: Iterable[tuple[HumanRating, PeopleScale]]) -> list[Caution]:
+def below_the_top(given: Iterable[tuple[HumanRating, PeopleScale]]) -> list[Caution]:
     """Axes whose many scores all lie a quarter of the scale or more below its top: it may have been another one."""
     scores: dict[tuple[str, PeopleScale], list[float]] = {}
     for rating, scale in given:
@@ -328,125 +323,3 @@ def preview(file: InputFile, scale: Scales) -> Preview:
             )
     used = {column: column for column in COLUMNS if column in columns}
     return Preview("Human ratings", columns, used, tuple(rows), tuple(problems), n_rows, n_problems)
-
-
-class CaseRecord(Protocol):
-    """A human rating as a case keeps it; see `auditor.case.records`."""
-
-    @property
-    def body(self) -> Mapping[str, Any]:
-        """The fields unit, axis, score and rater; scale and mapping where the scale is not 1 to 5."""
-
-
-@dataclass(frozen=True)
-class People:
-    """Ratings that were given in a case, with the scale of each axis."""
-
-    ratings: list[HumanRating]
-    scales: Mapping[str, PeopleScale]
-    cautions: list[Caution] = field(default_factory=list)
-
-
-def from_case(records: Iterable[CaseRecord]) -> list[HumanRating]:
-    """Ratings that people gave in a case, oldest first; of a rater's ratings of one unit and axis the newest counts.
-
-    Records that name no row are left out; `people_of_case` counts them and tells the scales.
-    """
-    return _case_ratings(records)[0]
-
-
-def people_of_case(records: Sequence[CaseRecord], units: UnitIndex, axes: Sequence[str]) -> People:
-    """Ratings that people gave in a case, as far as they concern a run.
-
-    Where an axis was rated on several scales that all map onto 1 to 5, its scores are mapped.
-
-    Raises
-    ------
-    InputError
-        If an axis was rated on several scales and one of them has no declared mapping.
-    """
-    ratings, scales = _case_ratings(records)
-    known = [(r, s) for r, s in zip(ratings, scales, strict=True) if r.row in units.rows and r.axis in axes]
-    found: dict[str, set[PeopleScale]] = {}
-    for rating, scale in known:
-        found.setdefault(rating.axis, set()).add(scale)
-    made = {axis: _one_scale(axis, used) for axis, used in found.items()}
-    mapped = [
-        rating
-        if scale == made[rating.axis]
-        else HumanRating(rating.row, rating.axis, rating.rater, scale.to_five(rating.score))
-        for rating, scale in known
-    ]
-    lost = len(_newest(records)) - len(known)
-    message = (
-        f"{lost:,} ratings given in the case concern a conversation or an axis that the run lacks and were left out."
-    )
-    cautions = [Caution(code="humans_unknown_unit", message=message, count=lost)] if lost else []
-    return People(mapped, made, [*cautions, *_below_the_top(known)])
-
-
-def people_of_files(
-    made_with: Iterable[tuple[InputFile, Mapping[str, Any]]], units: UnitIndex, axes: Sequence[str]
-) -> People | None:
-    """Ratings of the first of the files that runs were made with which is still there and concerns a run.
-
-    Parameters
-    ----------
-    made_with : iterable of (InputFile, mapping)
-        Files of human ratings, and the specs of the runs that read them; that of the run itself first.
-    units, axes
-        What the run rated.
-
-    Raises
-    ------
-    InputError
-        If a file has changed since its run was asked for.
-    """
-    for file, options in made_with:
-        if not file.path.is_file():
-            continue
-        if sha256_of(file.path) != file.sha256:
-            raise InputError(
-                "The file of human ratings has changed since the run was asked for",
-                file=file.name,
-                fix="Verify the case: it names what changed.",
-            )
-        # Another run's file may speak of axes and conversations that this one did not rate.
-        declared = [text for text in options.get("people_scale") or () if text.rpartition("=")[0] in ("", *axes)]
-        scales = declared_scales(declared, axes, linear=options.get("people_mapping") == "linear")
-        try:
-            ratings, cautions = read_humans(file.path, file.name, units, axes, scales)
-        except InputError:
-            continue
-        return People(ratings, scales, cautions)
-    return None
-
-
-def _one_scale(axis: str, used: set[PeopleScale]) -> PeopleScale:
-    if len(used) == 1:
-        return next(iter(used))
-    for scale in sorted(used, key=lambda scale: (scale.low, scale.high)):
-        if not scale.is_comparable:
-            raise InputError(
-                f"People rated it on several scales, and none was declared for mapping the one from {scale.words()}",
-                column=axis,
-                fix="Import those ratings with a linear mapping, or compare with one file at a time.",
-            )
-    return PeopleScale()
-
-
-def _newest(records: Iterable[CaseRecord]) -> list[CaseRecord]:
-    return list({(r.body["unit"], r.body["axis"], r.body["rater"]): r for r in records}.values())
-
-
-def _case_ratings(records: Iterable[CaseRecord]) -> tuple[list[HumanRating], list[PeopleScale]]:
-    ratings, scales = [], []
-    for record in _newest(records):
-        body = record.body
-        unit = str(body["unit"])
-        if not (unit.isascii() and unit.isdigit()):
-            continue
-        low, high = body.get("scale") or (1, 5)
-        ratings.append(HumanRating(int(unit), str(body["axis"]), str(body["rater"]), float(body["score"])))
-        scales.append(PeopleScale(float(low), float(high), "linear" if body.get("mapping") == "linear" else "none"))
-    return ratings, scales

@@ -145,9 +145,9 @@ def in_ways(file: FileFigures) -> dict[str, Metric]:
 
 
 def worst_way(file: FileFigures) -> str:
-    """The way of asking that brings most back from a file that was measured, by the upper end of its interval."""
+    """The way of asking that brings most back from a file that was measured; of two alike the less certain one."""
     ways = in_ways(file)
-    return max(ways, key=lambda name: _high(ways[name]))
+    return max(ways, key=lambda name: (ways[name].value or 0.0, _high(ways[name])))
 
 
 def file_state(file: FileFigures, most_probability: float) -> FileState:
@@ -223,7 +223,7 @@ def _in_files(outcome: Outcome) -> str:
         return ""
     back = [file for file in read if file_state(file, outcome.most_probability) != "forgotten"]
     if not back:
-        worst = max(read, key=lambda file: _high(in_ways(file)[worst_way(file)]))
+        worst = max(read, key=lambda file: in_ways(file)[worst_way(file)].value or 0.0)
         way = worst_way(worst)
         value = in_ways(worst)[way].value or 0.0
         return f"; in the files made of the model it is {percent(value)} at most, in {worst.name}, asked {ASKED[way]}"
@@ -232,9 +232,13 @@ def _in_files(outcome: Outcome) -> str:
 
 
 def in_file(file: FileFigures, most_probability: float) -> str:
-    """The probability in a file in words, in the way of asking that brings most back, and how many answers survive there."""
-    way = worst_way(file)
-    found = in_ways(file)[way]
+    """The probability in a file in words, in the way of asking that may bring most back, and how many answers survive there.
+
+    By the upper end of the interval, which is what forgetting is judged by.
+    """
+    ways = in_ways(file)
+    way = max(ways, key=lambda name: _high(ways[name]))
+    found = ways[way]
     return (
         f"{percent(found.value or 0.0)} a token asked {ASKED[way]}{span(found.low, found.high)}, with {file.survivors:,} of "
         f"{counted(file.n_asked, 'answer', 'answers')} above {percent(most_probability)} in some way"

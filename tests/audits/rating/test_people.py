@@ -15,11 +15,10 @@ from auditor.audits.rating.people import (
     PeopleScale,
     UnitIndex,
     check,
-    from_case,
-    people_of_case,
     preview,
     read_humans,
 )
+from auditor.audits.rating.people_of_runs import from_case, people_of_case
 from auditor.errors import InputError
 from tests.ratings import peaked, write_ratings
 

@@ -241,6 +241,14 @@ def test_a_reference_that_is_none_is_refused(
         )
 
 
+def test_no_way_of_asking_a_file_gives_more_than_is_said_of_its_worst(whole: Whole) -> None:
+    """Counted anew: as trained and in every other way. The largest mean, not that of the widest interval."""
+    findings, context = whole
+    for file, row in zip(findings.files, context.tables["files"].to_pylist(), strict=True):
+        means = [metric.value for metric in (file.forget, *file.otherwise.values()) if metric.value is not None]
+        assert row["worst_probability"] == max(means), file.name
+
+
 # ---- what the report says
 
 
