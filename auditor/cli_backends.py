@@ -10,6 +10,8 @@ import typer
 from pydantic import ValidationError
 
 from auditor import console
+from auditor.case.case import Case, default_folder
+from auditor.case.sealed import sealed_runs
 from auditor.errors import InputError
 from auditor.runs.ray import store
 from auditor.runs.ray.backend import Backend
@@ -114,3 +116,46 @@ def backends_test(
             f"Auditor is not installed there: pip install 'auditor[ray]' in the environment that Ray runs in on {name}."
         )
         raise typer.Exit(console.FAILED)
+
+
+@backends_app.command("clean")
+def backends_clean(
+    name: Name,
+    case: Annotated[
+        list[Path] | None,
+        typer.Option(help="Case in which the runs may be sealed, repeatable. Default: ./auditor-case."),
+    ] = None,
+    older: Annotated[float, typer.Option(min=0, help="Only runs in which nothing was written for so many days.")] = 0.0,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove what may go; without it, it is only listed.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
+) -> None:
+    """List the runs that lie on a backend, and remove there what is fetched, whole and sealed in a case here."""
+    from auditor.runs.ray import cleaning
+
+    backend = store.backend(name)
+    cases = case or [path for path in [default_folder()] if Case.is_case(path)]
+    found = cleaning.find(backend, sealed_runs(cases), older)
+    going = [one for one in found if not one.stays]
+    removed, freed = cleaning.remove(backend, going) if yes and going else ([], 0)
+    if as_json:
+        listed = [one.lying.model_dump() | {"stays": one.stays, "removed": one.lying.run in removed} for one in found]
+        console.out(json.dumps({"name": name, "runs": listed, "freed_bytes": freed}, ensure_ascii=False))
+        return
+    for one in found:
+        lying = one.lying
+        told = (
+            f"stays: {one.stays}" if one.stays else "removed" if lying.run in removed else "may go: it is sealed here"
+        )
+        age = f"{lying.age_s / 86400:.1f} days old"
+        console.out(f"{lying.run}  {_gib(lying.bytes)}  {age}  {told}")
+    if not found:
+        console.out(f"No run lies on {name}.")
+    elif yes:
+        console.out(f"Removed: {len(removed)} of {len(found)} runs, {_gib(freed)}.")
+    elif going:
+        size = _gib(sum(one.lying.bytes for one in going))
+        console.out(f"Nothing was removed. To remove {len(going)} of {len(found)} runs, {size}, add --yes.")
+
+
+def _gib(size: int) -> str:
+    return f"{size / 1024**3:.2f} GiB"

@@ -57,6 +57,7 @@ def unlearn(
     epochs: Annotated[int, typer.Option(help=_field("epochs"))] = _default("epochs"),
     batch_size: Annotated[int, typer.Option(help=_field("batch_size"))] = _default("batch_size"),
     accumulation: Annotated[int, typer.Option(help=_field("accumulation"))] = _default("accumulation"),
+    devices: Annotated[int, typer.Option(help=_field("devices"))] = _default("devices"),
     learning_rate: Annotated[float, typer.Option(help=_field("learning_rate"))] = _default("learning_rate"),
     weight_decay: Annotated[float, typer.Option(help=_field("weight_decay"))] = _default("weight_decay"),
     warmup_epochs: Annotated[float, typer.Option(help=_field("warmup_epochs"))] = _default("warmup_epochs"),
@@ -82,6 +83,13 @@ def unlearn(
     relearn_steps: Annotated[int, typer.Option(help=_field("relearn_steps"))] = _default("relearn_steps"),
     relearn_items: Annotated[int, typer.Option(help=_field("relearn_items"))] = _default("relearn_items"),
     relearn_rate: Annotated[float | None, typer.Option(help=_field("relearn_rate"))] = _default("relearn_rate"),
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            help="Log of a model that was trained without what is to be forgotten: of `auditor evaluate --log` on the same "
+            "files, of TOFU or of open-unlearning. Forget quality and privleak are compared with it."
+        ),
+    ] = None,
     reference_model: Annotated[str, typer.Option(help=_field("reference_model"))] = _default("reference_model"),
     device: Annotated[str, typer.Option(help=_field("device") + " One of: auto, cpu, cuda, mps.")] = _default("device"),
     dtype: Annotated[str, typer.Option(help=_field("dtype") + " One of: auto, float32, bfloat16.")] = _default("dtype"),
@@ -109,6 +117,7 @@ def unlearn(
         "epochs": epochs,
         "batch_size": batch_size,
         "accumulation": accumulation,
+        "devices": devices,
         "learning_rate": learning_rate,
         "weight_decay": weight_decay,
         "warmup_epochs": warmup_epochs,
@@ -135,7 +144,7 @@ def unlearn(
         "dtype": dtype,
         "mapping": _pairs(column, "--map", "FIELD=COLUMN"),
     }
-    given = {"forget": forget, "retain": retain, "holdout": holdout, "probes": probes}
+    given = {"forget": forget, "retain": retain, "holdout": holdout, "probes": probes, "reference": reference}
     inputs = {role: path for role, path in given.items() if path is not None}
     raise typer.Exit(carry_out(inputs, asked, _model(model), case or default_folder(), seed, on=on, as_json=as_json))
 

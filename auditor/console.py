@@ -1,6 +1,7 @@
 """How a run is shown in a terminal: progress and sentences on standard error, results on standard output."""
 
 import json
+import re
 import sys
 import time
 from collections.abc import Iterable
@@ -20,20 +21,27 @@ DONE, BAD_INPUT, FAILED, CANCELLED, NOT_VERIFIED = 0, 2, 3, 4, 5
 #: What --on means, for every command that makes a run.
 ON = "Where it runs: local, or the name of a backend; `auditor backends list` shows them."
 _POLL_SECONDS = 0.2
+#: Control characters but tabs and line ends.
+_COMMANDS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 #: Between progress lines where the terminal cannot rewrite one, for example in a log of CI.
 _LINE_SECONDS = 10.0
 
 
 def say(text: str) -> None:
     """A line on standard error."""
-    sys.stderr.write(f"{text}\n")
+    sys.stderr.write(f"{_shown(text)}\n")
     sys.stderr.flush()
 
 
 def out(text: str) -> None:
     """A line on standard output."""
-    sys.stdout.write(f"{text}\n")
+    sys.stdout.write(f"{_shown(text)}\n")
     sys.stdout.flush()
+
+
+def _shown(text: str) -> str:
+    """A text without what a terminal takes for commands: files and other machines have their say in some. JSON stays JSON."""
+    return _COMMANDS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def exit_code(error: AuditorError) -> int:
@@ -92,7 +100,7 @@ class Meter:
         if status.message and status.total:
             text += f": {status.done:,} of {status.total:,} ({status.done / status.total:.0%}){self._left(status, now)}"
         if self._rewrites and text != self._shown:
-            sys.stderr.write(f"\r\x1b[K{text}")
+            sys.stderr.write(f"\r\x1b[K{_shown(text)}")
             sys.stderr.flush()
         elif not self._rewrites and (
             now - self._said > _LINE_SECONDS or text.split(":")[0] != self._shown.split(":")[0]

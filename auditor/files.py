@@ -1,5 +1,6 @@
 """Writing files so that a crash leaves the old or the new, never half; and naming contents by hash."""
 
+import errno
 import hashlib
 import json
 import os
@@ -90,6 +91,11 @@ def sync_folder(folder: Path) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file atomically, indented, for people to read; no NaN."""
     write_atomic(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def is_disk_full(error: OSError) -> bool:
+    """Whether room is all that was missing: with more of it the same would succeed."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def read_json(path: Path) -> Any:

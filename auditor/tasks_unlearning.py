@@ -1,7 +1,8 @@
 """Questions of the desktop about unlearning; see `auditor.tasks`."""
 
 import contextlib
-from collections.abc import Callable, Mapping
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ from auditor.runs.executor import LOCAL
 if TYPE_CHECKING:
     from auditor.audits.unlearning.inputs import UnlearningInputs
     from auditor.audits.unlearning.material import Material
+    from auditor.models.disk_fit import DiskFit
     from auditor.models.file import ModelFile
     from auditor.models.fit import Fit
 
@@ -64,13 +66,16 @@ def unlearning_check(asked: Question, _progress: Progress) -> Any:
         words.close()
     # Another machine's device is not looked for here.
     device = "cpu" if asked.get("elsewhere") else spec.device
-    fit, writing = _fits(model, spec, device, length)
-    problem = next((found.sentence for found in (fit, writing) if not found.fits), "")
+    fits = _fits(model, spec, device, length)
+    disk = _disk(asked, model, spec)
+    refusals = [one.sentence for one in fits if not one.fits] + [one.sentence for one in disk if not one.fits]
+    problem = next(iter(refusals), "")
+    memory = max(found.memory_bytes for found in fits)
     pace = _pace(asked["case"], model, spec) if asked.get("case") else _Pace()
     return {
         "fits": not problem,
-        "memory_bytes": max(fit.memory_bytes, writing.memory_bytes),
-        "sentence": problem or _cost(pace, given, texts, spec, fit),
+        "memory_bytes": memory,
+        "sentence": problem or _cost(pace, given, texts, spec, _taken(memory, disk)),
         "facts": _facts(given, texts, spec, length),
         "cautions": [caution.message for caution in given.cautions],
     }
@@ -91,17 +96,18 @@ def _spec(fields: Mapping[str, Any]) -> unlearning.Spec:
 # ---- memory
 
 
-def _fits(model: "ModelFile", spec: unlearning.Spec, device: str, length: int) -> "tuple[Fit, Fit]":
-    """Memory to train and to write down, before anything is loaded.
+def _fits(model: "ModelFile", spec: unlearning.Spec, device: str, length: int) -> "list[Fit]":
+    """Memory to train and to write down, and to read a reference model, before anything is loaded; one after the other.
 
     In float32 where nobody chose otherwise, since which format is faster is measured by the run.
     """
     from auditor.audits.unlearning.material import workload_of
-    from auditor.models.torch_fit import estimate_training, estimate_writing
+    from auditor.models.torch_fit import estimate_torch, estimate_training, estimate_writing, read_tokens
 
     workload = workload_of(spec, length)
     dtype_bytes = 2 if spec.dtype == "bfloat16" else 4
     memory, is_graphics = _free(device)
+    place = "on the graphics processor" if is_graphics else "in memory"
     training = estimate_training(
         model,
         dtype_bytes=dtype_bytes,
@@ -109,13 +115,33 @@ def _fits(model: "ModelFile", spec: unlearning.Spec, device: str, length: int) -
         gradient_checkpointing=spec.gradient_checkpointing,
         workload=workload,
         free_bytes=memory,
-        place="on the graphics processor" if is_graphics else "in memory",
+        place=place,
         is_cuda=is_graphics,
     )
     writing = estimate_writing(
         model, dtype_bytes=dtype_bytes, written_bytes=workload.written_bytes, free_bytes=_free("cpu")[0]
     )
-    return training, writing
+    if not (spec.reference_model and spec.unlearns):
+        return [training, writing]
+    # Read before the start model is loaded. Where it does not fit when it is trained again, there is no curve of it, which the
+    # run says.
+    reference = estimate_torch(
+        Library().get(spec.reference_model),
+        dtype_bytes=dtype_bytes,
+        n_tokens=read_tokens("cuda" if is_graphics else "cpu"),
+        free_bytes=memory,
+        place=place,
+    )
+    return [training, writing, reference]
+
+
+def _disk(asked: Question, model: "ModelFile", spec: unlearning.Spec) -> "list[DiskFit]":
+    """Room on the disk of the case; nothing where there is none yet, or the run is for another machine."""
+    from auditor.audits.unlearning.room import room
+
+    if asked.get("elsewhere") or not asked.get("case"):
+        return []
+    return [room(spec, model, shutil.disk_usage(asked["case"]).free)]
 
 
 def _free(device: str) -> tuple[int, bool]:
@@ -150,10 +176,16 @@ class _Pace:
     measuring: float | None = None
 
 
-def _cost(pace: _Pace, given: "UnlearningInputs", texts: "Material", spec: unlearning.Spec, fit: "Fit") -> str:
-    memory = f"{fit.memory_bytes / 1024**3:.2f} GiB of memory"
+def _taken(memory_bytes: int, disk: "Sequence[DiskFit]") -> str:
+    """What a run takes of the machine at most."""
+    parts = [f"{memory_bytes / 1024**3:.2f} GiB of memory"]
+    parts += [f"up to {found.disk_bytes / 1024**3:.2f} GiB on the disk" for found in disk]
+    return ", ".join(parts)
+
+
+def _cost(pace: _Pace, given: "UnlearningInputs", texts: "Material", spec: unlearning.Spec, taken: str) -> str:
     if pace.training is None:
-        return f"{memory}; time is not known before the first run of a model like this."
+        return f"{taken}; time is not known before the first run of a model like this."
     training = (
         pace.training
         * spec.epochs
@@ -166,9 +198,9 @@ def _cost(pace: _Pace, given: "UnlearningInputs", texts: "Material", spec: unlea
         )
     )
     if pace.measuring is None:
-        return f"About {duration(training)} of training on this machine, and measuring before and after; {memory}."
+        return f"About {duration(training)} of training on this machine, and measuring before and after; {taken}."
     sizes = (len(given.forget), len(given.retain), len(given.holdout), len(given.probes))
-    return f"About {duration(training + pace.measuring * _measured(sizes, spec))} on this machine, {memory}."
+    return f"About {duration(training + pace.measuring * _measured(sizes, spec))} on this machine, {taken}."
 
 
 def _tokens_per_epoch(

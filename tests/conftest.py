@@ -1,8 +1,10 @@
 """What every test shares: a clean home, the starter model, the data folder, a finished case."""
 
+import contextlib
+import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,8 +15,11 @@ from auditor.models.starter import starter
 from auditor.resources import resource
 from auditor.runs.contract import RunState
 from auditor.runs.local import LocalExecutor
+from filelock import FileLock
 
 SAMPLE = resource("samples", "conversations.jsonl")
+#: Ahead of what processes that tests start can import.
+AS_INSTALLED = Path(__file__).with_name("as_installed")
 
 
 def _own_core() -> None:
@@ -35,49 +40,79 @@ wait_quietly()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the tests that take minutes, so that no process is left with one of them at the end."""
-    items.sort(key=lambda item: item.get_closest_marker("timeout") is None)
+    """Begin with the tests that take long, so that no process is left with one of them at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 @pytest.fixture(scope="session")
-def _plans(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the batch plans go that were measured in this session."""
-    return tmp_path_factory.mktemp("plans") / "plans.json"
-
-
-@pytest.fixture(scope="session")
-def dequantised(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where dequantised weights lie, the same for all tests of a session and for all its workers."""
+def for_all(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that is the same for all tests of a session and for all its workers."""
     base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "dequantised"
-    folder.mkdir(exist_ok=True)
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "for-all"
+    (folder / "dequantised").mkdir(parents=True, exist_ok=True)
     return folder
 
 
-def home_with(folder: Path, dequantised: Path) -> Path:
-    """Make a folder a home that finds the dequantised weights of other tests."""
+def made_once(path: Path, make: Callable[[Path], None]) -> Path:
+    """A file or folder of `for_all` that the first worker who wants it makes."""
+    with FileLock(path.with_name(path.name + ".lock")):
+        if not path.exists():
+            part = path.with_name(path.name + ".part")
+            make(part)
+            part.rename(path)
+    return path
+
+
+def _plans_of(file: Path) -> dict[str, object]:
+    """Measured batch plans; none where a test has damaged or removed them."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _keep_plans(home: Path, for_all: Path) -> None:
+    """Take batch plans that were measured in a home to those that all homes begin with."""
+    kept = for_all / "plans.json"
+    measured = _plans_of(home / "models" / "plans.json")
+    if measured.keys() <= _plans_of(kept).keys():
+        return
+    with FileLock(for_all / "plans.lock"):
+        part = kept.with_suffix(".part")
+        part.write_text(json.dumps(measured | _plans_of(kept)), encoding="utf-8")
+        part.replace(kept)
+
+
+def home_with(folder: Path, for_all: Path) -> Path:
+    """Make a folder a home that finds the batch plans and the dequantised weights of other tests."""
     (folder / "models").mkdir()
-    (folder / "models" / "torch").symlink_to(dequantised, target_is_directory=True)
+    (folder / "models" / "torch").symlink_to(for_all / "dequantised", target_is_directory=True)
+    with contextlib.suppress(FileNotFoundError):
+        shutil.copy(for_all / "plans.json", folder / "models" / "plans.json")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _home_of_fixtures(tmp_path_factory: pytest.TempPathFactory, for_all: Path) -> Iterator[None]:
+    """A home for fixtures that live longer than a test, and come before its own; and what processes find installed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AUDITOR_HOME", str(home_with(tmp_path_factory.mktemp("home"), for_all)))
+        patch.setenv("PYTHONPATH", str(AS_INSTALLED), prepend=os.pathsep)
+        yield
 
 
 @pytest.fixture(autouse=True)
-def home(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, _plans: Path, dequantised: Path
-) -> Iterator[Path]:
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, for_all: Path) -> Iterator[Path]:
     """A home that is empty, so that no test sees or changes what the person at this machine keeps.
 
     Only batch plans and dequantised weights pass from one test to the next: how they are made is tried by tests of
     their own.
     """
-    folder = home_with(tmp_path_factory.mktemp("home"), dequantised)
+    folder = home_with(tmp_path_factory.mktemp("home"), for_all)
     monkeypatch.setenv("AUDITOR_HOME", str(folder))
-    measured = folder / "models" / "plans.json"
-    if _plans.is_file():
-        shutil.copy(_plans, measured)
     yield folder
-    if measured.is_file() and not _plans.is_file():
-        shutil.copy(measured, _plans)
+    _keep_plans(folder, for_all)
 
 
 @pytest.fixture(scope="session")
@@ -99,17 +134,33 @@ def starter_model() -> ModelFile:
 
 
 @pytest.fixture(scope="session")
-def _finished(tmp_path_factory: pytest.TempPathFactory, starter_model: ModelFile) -> Path:
-    path = tmp_path_factory.mktemp("cases") / "finished"
-    with Case.create(path, "Finished") as case:
-        run = case.new_run("rating", {"limit": 6}, {"conversations": SAMPLE}, {"judge": starter_model}, seed=7)
-        executor = LocalExecutor()
-        executor.start(run.path)
-        status = executor.wait(run.path, 300)
-        assert status.state is RunState.DONE, status
-        case.link_pending()
-        case.add_human_rating(run.path.name, "1", "naturalness", 5, rater="Ada")
-        case.sign_off(run.path.name, name="Ada", statement="I have read it.")
+def tiny_judge(for_all: Path) -> ModelFile:
+    """A judge of two layers and random weights: for what does not depend on who judges."""
+    from auditor.models.inspect import inspect
+    from tests.models.tiny_judge import write
+
+    return inspect(made_once(for_all / "tiny-judge.gguf", write))
+
+
+@pytest.fixture(scope="session")
+def _finished(tmp_path_factory: pytest.TempPathFactory, starter_model: ModelFile, for_all: Path) -> Path:
+    def make(path: Path) -> None:
+        with Case.create(path, "Finished") as case:
+            run = case.new_run("rating", {"limit": 6}, {"conversations": SAMPLE}, {"judge": starter_model}, seed=7)
+            executor = LocalExecutor()
+            executor.start(run.path)
+            status = executor.wait(run.path, 300)
+            assert status.state is RunState.DONE, status
+            case.link_pending()
+            case.add_human_rating(run.path.name, "1", "naturalness", 5, rater="Ada")
+            case.sign_off(run.path.name, name="Ada", statement="I have read it.")
+
+    with pytest.MonkeyPatch.context() as patch:
+        # What others have measured meanwhile is there too.
+        home = home_with(tmp_path_factory.mktemp("home"), for_all)
+        patch.setenv("AUDITOR_HOME", str(home))
+        path = made_once(for_all / "finished", make)
+    _keep_plans(home, for_all)
     return path
 
 

@@ -1,5 +1,6 @@
-"""Tables of ratings made for a purpose, without a model: what a run would have written."""
+"""Tables of ratings made for a purpose, without a model: what a run would have written; and what a run may rate."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,9 +8,21 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from auditor.resources import resource
 from numpy.typing import NDArray
 
 SCORES = np.arange(1, 6)
+
+
+def write_many(path: Path, n: int) -> Path:
+    """Write as many conversations as asked: the sample's again and again, each time with another reply."""
+    lines = resource("samples", "conversations.jsonl").read_text(encoding="utf-8").splitlines()
+    with path.open("w", encoding="utf-8") as file:
+        for number in range(n):
+            record = json.loads(lines[number % len(lines)])
+            record["messages"][-1]["content"] += f" ({number})"
+            file.write(json.dumps(record | {"id": str(number)}) + "\n")
+    return path
 
 
 def peaked(centre: NDArray[np.float64], width: float | NDArray[np.float64] = 0.7) -> NDArray[np.float64]:

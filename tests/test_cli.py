@@ -2,17 +2,19 @@
 
 import json
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from auditor import console
 from auditor.case import Case, verify
+from auditor.models import ModelFile
+from auditor.models.library import Library
 from auditor.resources import resource
 from auditor.runs.directory import RunDirectory
-from tests.command import auditor
+from tests.command import auditor, started
 from tests.conftest import SAMPLE
+from tests.ratings import write_many
 
 
 @pytest.mark.slow
@@ -106,22 +108,10 @@ def test_nothing_to_rate_fails_in_the_run_as_bad_input(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_ctrl_c_cancels_and_resume_goes_on(tmp_path: Path) -> None:
-    case = tmp_path / "case"
-    command = [
-        sys.executable,
-        "-m",
-        "auditor",
-        "rate",
-        str(SAMPLE),
-        "--limit",
-        "24",
-        "--model",
-        "starter",
-        "--case",
-        str(case),
-    ]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+def test_ctrl_c_cancels_and_resume_goes_on(tmp_path: Path, tiny_judge: ModelFile) -> None:
+    Library().add(tiny_judge.path, name="tiny")
+    case, many = tmp_path / "case", write_many(tmp_path / "many.jsonl", 800)
+    process = started("rate", many, "--model", "tiny", "--case", case)
     wait_for_rows(case, 3)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
@@ -132,7 +122,7 @@ def test_ctrl_c_cancels_and_resume_goes_on(tmp_path: Path) -> None:
         assert summary.state.value == "cancelled"
     done = auditor("resume", case, summary.id, "--json")
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["n"] == 24
+    assert json.loads(done.stdout)["n"] == 800
     assert verify(case).ok
     again = auditor("resume", case, summary.id)
     assert again.returncode == 3
@@ -179,3 +169,13 @@ def test_without_a_screen_the_desktop_says_so(monkeypatch: pytest.MonkeyPatch) -
     done = auditor()
     assert done.returncode == 3
     assert "no screen" in done.stderr
+
+
+def test_what_a_file_or_another_machine_says_gives_the_terminal_no_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    hostile = "run\x1b]0;title\x07 \x9b2J é\u00a0– 漢\ttab\nline"
+    console.say(hostile)
+    console.out(json.dumps({"verdict": hostile}, ensure_ascii=False))
+    told = capsys.readouterr()
+    assert told.err == "run\\u001b]0;title\\u0007 \\u009b2J é\u00a0– 漢\ttab\nline\n"
+    assert json.loads(told.out)["verdict"] == hostile
+    assert not set(told.out) & {"\x1b", "\x9b"}

@@ -4,7 +4,6 @@ import csv
 import json
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,9 @@ from auditor import tasks_guard
 from auditor.audits import guard
 from auditor.audits.guard import sample
 from auditor.case import Case, verify
-from tests.command import auditor
+from auditor.models.library import Library
+from tests.audits.guard.small_model import write
+from tests.command import auditor, started
 from tests.conftest import home_with
 from tests.report.test_report import Page
 
@@ -66,13 +67,13 @@ def written(path: Path, *rows: str, header: str = "text,label") -> Path:
 
 @pytest.fixture(scope="module")
 def guarded(
-    tmp_path_factory: pytest.TempPathFactory, dequantised: Path
+    tmp_path_factory: pytest.TempPathFactory, for_all: Path
 ) -> tuple[Path, dict[str, Any], subprocess.CompletedProcess[str]]:
     """A case with one finished run, what --json printed, and how the command ended."""
     case = tmp_path_factory.mktemp("cli") / "case"
     with pytest.MonkeyPatch.context() as patch:
         # The fixture lives longer than a test's home.
-        patch.setenv("AUDITOR_HOME", str(home_with(tmp_path_factory.mktemp("home"), dequantised)))
+        patch.setenv("AUDITOR_HOME", str(home_with(tmp_path_factory.mktemp("home"), for_all)))
         done = auditor(*GIVEN, *QUICK, "--case", case, "--json", timeout=1_200)
     assert done.returncode == 0, done.stderr
     return case, json.loads(done.stdout), done
@@ -132,8 +133,8 @@ def test_the_predictor_of_a_run_answers(
 @pytest.mark.slow
 def test_ctrl_c_cancels_and_resume_goes_on(tmp_path: Path) -> None:
     case = tmp_path / "case"
-    command = [sys.executable, "-m", "auditor", *map(str, (*GIVEN, *QUICK, "--case", case))]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    Library().add(write(tmp_path / "small"), name="small")
+    process = started(*GIVEN, *QUICK, "--limit", 260, "--model", "small", "--case", case)
     wait_for_rows(case, 3)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=120)
@@ -145,8 +146,8 @@ def test_ctrl_c_cancels_and_resume_goes_on(tmp_path: Path) -> None:
         kept = n_scored(case)
     done = auditor("resume", case, summary.id, "--json", timeout=1_200)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["n_calibration"] == 30
-    assert n_scored(case) == 60 * 3 >= kept >= 3
+    assert json.loads(done.stdout)["n_calibration"] == 130
+    assert n_scored(case) == 260 * 3 >= kept >= 3
     assert verify(case).ok
 
 

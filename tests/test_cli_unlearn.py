@@ -160,6 +160,7 @@ def kill_worker(case: Path, when: Callable[[], bool]) -> None:
         ((*SAMPLE, "--quantised", "Q8_0,Q5"), "--quantised"),
         ((*SAMPLE, "--relearn-items", "0"), "--relearn-items"),
         ((*SAMPLE, "--model", "starter", "--reference-model", "starter"), "The reference model is the start model"),
+        ((*SAMPLE, "--reference", FILES["retain"]), "retain.jsonl: The log is no JSON"),
         ((*SAMPLE, "--prompt", "Answer:"), "--prompt: {question} must stand in it once"),
         ((*SAMPLE, "--map", "tone=x"), "--map: there is no field 'tone'"),
         ((*SAMPLE, "--map", "answer=reply"), "name another column in --map FIELD=COLUMN"),

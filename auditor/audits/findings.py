@@ -68,6 +68,13 @@ class Provenance(BaseModel):
     settings: Mapping[str, Any] = Field(
         default_factory=dict, description="Choices made at run time, e.g. the batch plan."
     )
+    machine: Mapping[str, Any] = Field(
+        default_factory=dict,
+        description="Machine that carried the run out, as spec.json has the one that asked for it. Filled by the run room.",
+    )
+    versions: Mapping[str, str] = Field(
+        default_factory=dict, description="Software that was installed there, distribution -> version."
+    )
 
 
 class Findings(BaseModel):

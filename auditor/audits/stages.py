@@ -23,6 +23,10 @@ class Stages:
         self._context = context
         self._known: dict[str, Any] = {row["stage"]: row["result"] for row in context.rows(_TABLE)}
 
+    def is_done(self, name: str) -> bool:
+        """Whether a stage is known already."""
+        return name in self._known
+
     def once(self, name: str, kind: Any, make: Callable[[], T]) -> T:
         """The result of a stage; made and flushed if no earlier process did.
 
@@ -56,4 +60,9 @@ def stop_if_asked(context: Context) -> None:
         If not.
     """
     if context.cancelled():
-        raise Cancelled("The run was cancelled; what was computed is kept.")
+        raise stopped()
+
+
+def stopped() -> Cancelled:
+    """What is raised where a person asked to stop."""
+    return Cancelled("The run was cancelled; what was computed is kept.")

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from auditor.errors import ModelError, printable
-from auditor.files import sha256_of, sync_folder
+from auditor.files import is_disk_full, sha256_of, sync_folder
 from auditor.models.export_prompts import PROMPTS
 from auditor.models.file import Kind, ModelFile
 from auditor.models.gguf_layout import DTYPES, FloatKind, add_metadata, add_tensor, architecture_of, tensors
@@ -90,6 +90,8 @@ def export_gguf(learner: Trainable, target: Path, kind: GgufKind = "BF16") -> Ex
     ModelError
         If the architecture or the tokenizer cannot be carried over, the target is there, the disk refuses, or llama.cpp
         does not compute what torch does.
+    OSError
+        If the disk is full: with more room the same would do.
     """
     architecture_of(learner.model.file, learner.module.config)
     if target.exists():
@@ -111,6 +113,8 @@ def export_gguf(learner: Trainable, target: Path, kind: GgufKind = "BF16") -> Ex
         part.replace(target)
         sync_folder(target.parent)
     except OSError as error:
+        if is_disk_full(error):
+            raise
         raise ModelError(f"The file {target} could not be written: {error.strerror or error}.") from error
     except (RuntimeError, MemoryError) as error:
         # torch tells with a RuntimeError that memory has run out.

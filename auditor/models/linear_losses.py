@@ -19,14 +19,14 @@ References
    arXiv:2506.05314.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.autograd.function import once_differentiable
 
 from auditor.errors import ModelError
+from auditor.models.own_gradient import with_gradient
 
 #: Logits that live at once: enough to keep the device busy, and on a processor more than the 32 MiB below which the allocator
 #: of the system keeps what is freed.
@@ -127,6 +127,8 @@ def token_nll(hidden: Any, targets: Any, head: Head) -> Any:
 def squared_margin(hidden: Any, weights: Any, head: Head) -> Any:
     """Weighted sum of the squared distance of the largest logit from the mean logit.
 
+    In half precision the largest logit is the largest after rounding; the distance is computed from its row of the head.
+
     Parameters
     ----------
     hidden : tensor of shape (n, width)
@@ -217,12 +219,6 @@ class _Sums:
                 self.weight.add_(gradient.T @ weighted)
         if self.bias is not None:
             self.bias.add_(row_weights.to(self.bias.dtype) @ gradient.to(self.bias.dtype))
-
-
-def _function(forward: Callable[..., Any], backward: Callable[..., Any]) -> Any:
-    """A function with a gradient of its own, which has no gradient in turn."""
-    members = {"forward": staticmethod(forward), "backward": staticmethod(once_differentiable(backward))}
-    return type(forward.__name__, (torch.autograd.Function,), members)
 
 
 def _entropy(
@@ -328,9 +324,9 @@ def _spread(rows: Any, tokens: Any, like: Any) -> Any:
     return found.index_copy_(0, seen, (sums + shared).to(like.dtype))
 
 
-_CrossEntropy = _function(_entropy, _entropy_gradient)
-_TokenNll = _function(_nll, _nll_gradient)
-_SquaredMargin = _function(_margin, _margin_gradient)
+_CrossEntropy = with_gradient(_entropy, _entropy_gradient)
+_TokenNll = with_gradient(_nll, _nll_gradient)
+_SquaredMargin = with_gradient(_margin, _margin_gradient)
 
 
 def _largest(hidden: Any, weight: Any, bias: Any) -> Any:

@@ -102,9 +102,7 @@ class LabelScorer:
         parameters.n_gpu_layers = _ALL_LAYERS if llama_cpp.llama_supports_gpu_offload() else 0
         native_log.SAID.clear()
         self._model = llama_cpp.llama_model_load_from_file(os.fsencode(self.file.path), parameters)
-        self._devices = [
-            line.partition("using device")[2].strip() for line in native_log.SAID if "using device" in line
-        ]
+        self._devices = native_log.devices()
         if not self._model:
             raise self._failure("llama.cpp cannot load it")
         self._vocabulary = llama_cpp.llama_model_get_vocab(self._model)

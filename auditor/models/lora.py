@@ -53,9 +53,10 @@ def put_in(module: Any, rank: int, *, seed: int, name: str) -> None:
         except ValueError as error:
             raise ModelError(f"{name} takes no adapters: {str(error)[:300]} Train it fully instead.") from error
     for layer in layers(module):
+        dtype = layer.get_base_layer().weight.dtype
         for parameter in _own(layer):
-            # Small steps would be lost in the rounding of a half precision.
-            parameter.data = parameter.data.float()
+            # In another precision every layer would keep a copy of its input in it; steps are taken in float32 anyway.
+            parameter.data = parameter.data.to(dtype)
             parameter.requires_grad_(True)
 
 

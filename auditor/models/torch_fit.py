@@ -14,6 +14,9 @@ HELD_BYTES = 256 * 1024**2
 _PREFIX_TOKENS, _MANY = 2048, 16
 #: What a layer keeps for the way back, as matrices that are as wide as the feed-forward layer and as the residual stream.
 _KEPT_WIDE, _KEPT_NARROW = 4, 24
+#: The same of layers that `auditor.models.lean_layers` knows, and the architectures that have them.
+_LEAN_WIDE, _LEAN_NARROW = 2, 12
+_LEAN = {"llama", "mistral", "qwen2", "qwen3"}
 #: AdamW in float32: two means, and a copy of weights that compute in a half precision.
 _MEANS_BYTES, _COPY_BYTES = 8, 4
 #: Logits that a loss looks at together, twice as many on graphics processors of NVIDIA, and how many matrices of them
@@ -36,12 +39,20 @@ class Workload:
         Whether the method compares with the model as it was: full training then holds the weights twice.
     written_bytes : int
         Bytes of a weight in the file that is made of the model afterwards; 0 if none is.
+    devices : int
+        Processes that train together, each of which holds its part of what the optimizer knows.
     """
 
     sequences: int
     length: int
     reference: bool = False
     written_bytes: int = 0
+    devices: int = 1
+
+
+def read_tokens(device: str) -> int:
+    """Tokens that are read at once on a kind of device: enough to keep it busy, few enough to hear a wish to stop."""
+    return {"cpu": 1024, "cuda": 16384}.get(device, 4096)
 
 
 def estimate_torch(model: ModelFile, *, dtype_bytes: int, n_tokens: int, free_bytes: int, place: str) -> Fit:
@@ -103,8 +114,9 @@ def estimate_training(
     Ours, for models shaped like Llama: weights, and once more where a full training needs the model as it was;
     gradients in the weights' precision and 8 bytes of means for each trained weight, 4 more for a copy in float32
     where the model computes in a half precision; what layers keep for the way back: 4 matrices as wide as the
-    feed-forward layer and 24 as wide as the residual stream for each token, of every layer, or of one and the
-    residual stream of every other; logits that a loss looks at together, and the sum of the head's gradients.
+    feed-forward layer and 24 as wide as the residual stream for each token, of every layer (2 and 12 where layers keep
+    less, and one layer in full), or of one and the residual stream of every other; logits that a loss looks at together,
+    and the sum of the head's gradients.
     Checked by `tests/models/test_training_memory.py`.
 
     Parameters
@@ -133,10 +145,19 @@ def estimate_training(
     trained_bytes = dtype_bytes if lora_rank is None else _F32_BYTES
     copies = 2 if workload.reference and lora_rank is None else 1
     weights = copies * model.parameters * dtype_bytes + (0 if lora_rank is None else trained * _F32_BYTES)
-    optimizer = trained * (trained_bytes + _MEANS_BYTES + (_COPY_BYTES if trained_bytes < _F32_BYTES else 0))
+    # Weights are loaded whole on each of several devices; embeddings, head and adapters, and their gradients, stay whole.
+    whole = min(trained, 2 * model.vocabulary * model.embedding) if lora_rank is None else trained
+    gradients = (whole + _part(trained - whole, workload.devices)) * trained_bytes
+    means = trained * (_MEANS_BYTES + (_COPY_BYTES if trained_bytes < _F32_BYTES else 0))
+    optimizer = gradients + _part(means, workload.devices)
     wide = model.feed_forward or 4 * model.embedding
     layer = _KEPT_WIDE * wide + _KEPT_NARROW * model.embedding
-    kept = layer + model.layers * model.embedding if gradient_checkpointing else model.layers * layer
+    if gradient_checkpointing:
+        kept = layer + model.layers * model.embedding
+    elif model.architecture in _LEAN:
+        kept = layer + model.layers * (_LEAN_WIDE * wide + _LEAN_NARROW * model.embedding)
+    else:
+        kept = model.layers * layer
     tokens = workload.sequences * workload.length
     together = _LOGITS_CUDA if is_cuda else _LOGITS
     head = _LOGIT_MATRICES * min(together, tokens * model.vocabulary) * _F32_BYTES
@@ -202,6 +223,10 @@ def usual_fit(model: ModelFile) -> Fit:
 
     free = int(psutil.virtual_memory().available)
     return estimate_torch(model, dtype_bytes=4, n_tokens=1024, free_bytes=free, place="in memory")
+
+
+def _part(size: int, devices: int) -> int:
+    return -(-size // devices)
 
 
 def _gib(size: int) -> str:

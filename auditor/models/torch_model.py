@@ -15,7 +15,7 @@ from auditor.models.fit import require
 from auditor.models.precision import DTYPES, Precision, device_name, pick_device, pick_precision, use_threads
 from auditor.models.readout import Parts, take_apart
 from auditor.models.torch_files import Agreement, note_agreement, record_of, weights_folder
-from auditor.models.torch_fit import estimate_torch
+from auditor.models.torch_fit import estimate_torch, read_tokens
 from auditor.models.words import Words, words_of
 
 #: What the checks at loading read; any text would do.
@@ -85,8 +85,8 @@ class TorchModel:
 
 
 def batch_tokens(device: Any) -> int:
-    """Tokens that are computed at once on a device: enough to keep it busy, few enough to hear a wish to stop."""
-    return {"cpu": 1024, "cuda": 16384}.get(device.type, 4096)
+    """Tokens that are computed at once on a device."""
+    return read_tokens(device.type)
 
 
 def load(model: ModelFile, *, device: str = "auto", dtype: str = "auto", threads: int | None = None) -> TorchModel:

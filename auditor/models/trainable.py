@@ -8,8 +8,8 @@ checked before anything is trained.
 
 import copy
 import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,11 +19,18 @@ from auditor.errors import ModelError
 from auditor.models import lora
 from auditor.models.file import ModelFile
 from auditor.models.fit import require
+from auditor.models.lean_layers import lean
 from auditor.models.precision import DTYPES, pick_device, pick_precision
 from auditor.models.readout import agree, hidden_of, some_tokens
+from auditor.models.shards import shard
 from auditor.models.torch_fit import Workload, estimate_training, estimate_writing
 from auditor.models.torch_model import PROBE, TorchModel, free_bytes, load, own_logits
+from auditor.models.world import World
 
+#: Tokens behind a text that must not change what is said of it.
+_FILLED = 3
+#: Part by which hidden states may differ where layers are computed otherwise: rounding (ours).
+_LEAN_DIFFERENCE = {torch.float32: 1e-4, torch.bfloat16: 0.1}
 ONE_SEQUENCE = Workload(sequences=1, length=512)
 
 
@@ -95,6 +102,7 @@ class Trainable:
         self._shaping = shaping_of(self._module.config)
         self._layers_path = _path_of_layers(self._module, model.parts.layers)
         self._check()
+        self._is_lean = self._is_the_same_lean()
         if lora_rank is None:
             self._module.requires_grad_(True)
         else:
@@ -118,9 +126,10 @@ class Trainable:
     def _check(self) -> None:
         """Compare head(hidden) with the model's own logits."""
         tokens = self.model.words.tokenize(PROBE, begin=True)
-        ids = torch.tensor([tokens], device=self.device)
+        # Filled up as short texts of a batch are: what fills up must change nothing before it.
+        ids = torch.tensor([tokens + tokens[:_FILLED]], device=self.device)
         with torch.no_grad():
-            hidden = self.hidden(ids, torch.ones_like(ids))[:, -1]
+            hidden = self.hidden(ids, torch.ones_like(ids))[:, len(tokens) - 1]
             read = self._shaping(torch.nn.functional.linear(hidden, self.head_weight, self.head_bias)).float()
         own = torch.from_numpy(own_logits(self.model, tokens)).to(read)[None]
         asked = [*some_tokens(own.shape[-1]), int(own.argmax())]
@@ -129,6 +138,16 @@ class Trainable:
                 f"{self.model.file.name} ({self.model.file.architecture}) cannot be trained here: its hidden states and "
                 "head do not give its own logits. Choose another model."
             )
+
+    def _is_the_same_lean(self) -> bool:
+        """Whether hidden states stay the same where layers keep less: what looks alike may be another architecture."""
+        ids = torch.tensor([self.model.words.tokenize(PROBE, begin=True)], device=self.device)
+        with torch.no_grad():
+            own = self.hidden(ids, torch.ones_like(ids)).float()
+            with lean(self._module):
+                ours = self.hidden(ids, torch.ones_like(ids)).float()
+        most = _LEAN_DIFFERENCE[self.head_weight.dtype]
+        return bool(torch.linalg.vector_norm(ours - own) <= most * torch.linalg.vector_norm(own))
 
     @property
     def module(self) -> Any:
@@ -171,14 +190,17 @@ class Trainable:
         Parameters
         ----------
         ids, attention_mask : integer tensors of shape (n, length)
-            Sequences filled up on the right, and 1 where a token is, else 0; on `device`.
+            Sequences filled up on the right, and 1 where a token is, else 0; on `device`. No token attends to what comes
+            after it, so nothing has to be masked, and attention can take the faster way without a mask; what comes out at
+            places that were filled up means nothing.
 
         Returns
         -------
         tensor of shape (n, length, width)
         """
+        del attention_mask
         decoder = self._active.get_decoder()
-        return decoder(input_ids=ids, attention_mask=attention_mask, use_cache=False).last_hidden_state
+        return decoder(input_ids=ids, use_cache=False).last_hidden_state
 
     def layer_output(self, ids: Any, attention_mask: Any, layer: int) -> Any:
         """What a layer returns; the layers after it are not computed.
@@ -215,10 +237,14 @@ class Trainable:
 
     @contextmanager
     def training(self) -> Iterator[None]:
-        """Compute as in training: with dropout where the model has any, and layers twice where that was asked for."""
+        """Compute as in training: with dropout where the model has any, and layers twice where that was asked for.
+
+        Layers whose kind is known keep less for the way back (`auditor.models.lean_layers`).
+        """
         self._module.train()
         try:
-            yield
+            with lean(self._module, again=not self.gradient_checkpointing) if self._is_lean else nullcontext():
+                yield
         finally:
             self._module.eval()
 
@@ -264,6 +290,87 @@ class Trainable:
         finally:
             self._active = self._module
             self._module.train(was_training)
+
+    def spread(self, world: World) -> None:
+        """Spread the layers over processes that train together, those of a reference that is held too.
+
+        From here on every process computes with the model at the same time as the others, also where no gradient is asked
+        for. `named` then has the spread weights.
+
+        Raises
+        ------
+        ModelError
+            If layers of this kind cannot be spread, or compute something else then.
+        """
+        if world.is_alone:
+            return
+        before = self._probed()
+        try:
+            for module in (self._module, self._copy):
+                if module is not None:
+                    layers = list(module.get_submodule(self._layers_path))
+                    shard(module.get_decoder(), layers, world, adapters=self.lora_rank is not None)
+        except (ValueError, AssertionError, NotImplementedError) as error:
+            raise ModelError(
+                f"The layers of {self.model.file.name} cannot be spread over several devices ({str(error)[:200]}): train on one."
+            ) from error
+        self.named = {name: weight for name, weight in self._module.named_parameters() if weight.requires_grad}
+        self._free()
+        # This first pass through all layers is also what ties them together.
+        found = [self._probed()]
+        if self._copy is not None:
+            with self.reference():
+                found.append(self._probed())
+        most = _LEAN_DIFFERENCE[self.head_weight.dtype] * torch.linalg.vector_norm(before)
+        if not all(bool(torch.linalg.vector_norm(one - before) <= most) for one in found):
+            raise ModelError(
+                f"{self.model.file.name} computes something else when its layers are spread over several devices: train on one."
+            )
+
+    def _probed(self) -> Any:
+        """Hidden states of a short text, float32."""
+        ids = torch.tensor([self.model.words.tokenize(PROBE, begin=True)], device=self.device)
+        with torch.no_grad():
+            return self.hidden(ids, torch.ones_like(ids)).float()
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Leave the device to others for as long as this takes; the weights wait in main memory.
+
+        Raises
+        ------
+        ModelError
+            If main memory has no room.
+        """
+        device = self.device
+        self.to_processor()
+        try:
+            yield
+        finally:
+            self._module.to(device)
+            self.model.device = device
+
+    def take(self, weights: Iterable[tuple[str, Any]]) -> None:
+        """Put trained weights in, rounded to the model's precision.
+
+        Parameters
+        ----------
+        weights : iterable of (str, torch.Tensor)
+            Every trained weight once, by its name.
+
+        Raises
+        ------
+        ValueError
+            If they are of another model.
+        """
+        left = dict(self.named)
+        with torch.no_grad():
+            for name, found in weights:
+                if name not in left or left[name].shape != found.shape:
+                    raise ValueError(f"the weights are of another model: {name}")
+                left.pop(name).copy_(found)
+        if left:
+            raise ValueError(f"{next(iter(left))} is missing")
 
     def merged(self) -> Any:
         """The trained model without adapters: itself where all weights were trained, else a copy with them merged."""
@@ -370,6 +477,8 @@ def trainable(
     """
     where = pick_device(device)
     precision = pick_precision(model, where, dtype)
+    # Processes that compute on a processor share its memory.
+    free = free_bytes(where) // (1 if where.type == "cuda" else workload.devices)
     require(
         estimate_training(
             model,
@@ -377,7 +486,7 @@ def trainable(
             lora_rank=lora_rank,
             gradient_checkpointing=gradient_checkpointing,
             workload=workload,
-            free_bytes=free_bytes(where),
+            free_bytes=free,
             place="on the graphics processor" if where.type == "cuda" else "in memory",
             is_cuda=where.type == "cuda",
         )

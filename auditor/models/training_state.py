@@ -9,24 +9,27 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from auditor.errors import ModelError
 from auditor.files import read_json, sha256_of, sync_folder, write_json
+from auditor.models.world import ALONE, World
 
 VERSION = 1
 _TENSORS, _RECORD = "state.safetensors", "state.json"
 _STEP = re.compile(r"step-(\d{9})")
 _BEST = re.compile(r"best-(\d{9})")
 _RANDOM = "random/"
+#: Stands before the name of a weight in what an optimizer gives to be kept.
+WEIGHT = "weight/"
 KEPT = 2
 #: Room on the disk that is left to others.
 _SPARE_BYTES = 512 * 1024**2
@@ -129,6 +132,30 @@ class Checkpoints:
             )
         return saved.tensors
 
+    def weights(self, step: int) -> Iterator[tuple[str, Any]]:
+        """The weights kept of a step, or those of its checkpoint, by name, one after the other.
+
+        Raises
+        ------
+        ModelError
+            If they are gone or damaged.
+        """
+        prefix, folder = "", self._folder / f"best-{step:09d}"
+        if not folder.is_dir():
+            prefix, folder = WEIGHT, self._folder / f"step-{step:09d}"
+        try:
+            record = _Record.model_validate(read_json(folder / _RECORD))
+            if sha256_of(folder / _TENSORS) != record.sha256:
+                raise ValueError("the file has changed")
+            with safe_open(folder / _TENSORS, "pt") as tensors:
+                for key in sorted(tensors.keys()):
+                    if key.startswith(prefix):
+                        yield key.removeprefix(prefix), tensors.get_tensor(key)
+        except (OSError, ValueError, SafetensorError) as error:
+            raise ModelError(
+                f"The weights of step {step:,} are gone or damaged in {self._folder}: start the run anew."
+            ) from error
+
     def keep_best(self, steps: set[int]) -> None:
         """Delete the weights kept of all other steps."""
         for step, folder in self._found(_BEST):
@@ -181,19 +208,41 @@ def _read(step: int, folder: Path) -> Saved | None:
         return None
 
 
-def random_states(device: Any) -> dict[str, Any]:
-    """States of torch's random numbers on the processor and a device, as tensors of bytes."""
-    states = {f"{_RANDOM}cpu": torch.get_rng_state()}
+def random_states(device: Any, world: World = ALONE) -> dict[str, Any]:
+    """States of torch's random numbers on the processor and a device, as tensors of bytes.
+
+    Of processes that train together the first one gets those of all.
+    """
+    own = {"cpu": torch.get_rng_state()}
     if device.type == "cuda":
-        states[f"{_RANDOM}cuda"] = torch.cuda.get_rng_state(device)
+        own["cuda"] = torch.cuda.get_rng_state(device)
     elif device.type == "mps":
-        states[f"{_RANDOM}mps"] = torch.mps.get_rng_state()
+        own["mps"] = torch.mps.get_rng_state()
+    states = {_RANDOM + name: state for name, state in own.items()}
+    if not world.is_alone:
+        every = world.heard({name: state.tolist() for name, state in own.items()})
+        for rank in range(1, world.size if world.is_first else 1):
+            states |= {
+                f"{_RANDOM}{rank}/{name}": torch.tensor(found, dtype=torch.uint8) for name, found in every[rank].items()
+            }
     return states
 
 
-def restore_random(states: Mapping[str, Any], device: Any) -> None:
-    """Go on with random numbers from states that `random_states` gave; of devices that are not there, nothing."""
-    torch.set_rng_state(states[f"{_RANDOM}cpu"])
+def restore_random(states: Mapping[str, Any], device: Any, world: World = ALONE) -> None:
+    """Go on with random numbers from states that `random_states` gave; of devices that are not there, nothing.
+
+    Parameters
+    ----------
+    states : mapping of str to torch.Tensor
+        Of processes that train together, those of the first one count. One that has no state there keeps its own.
+    """
+    if not world.is_alone:
+        told = {key: state.tolist() for key, state in states.items() if key.startswith(_RANDOM)}
+        prefix = _RANDOM if world.is_first else f"{_RANDOM}{world.rank}/"
+        found = {key: value for key, value in world.told(told).items() if key.startswith(prefix)}
+        states = {_RANDOM + key.removeprefix(prefix): torch.tensor(v, dtype=torch.uint8) for key, v in found.items()}
+    if f"{_RANDOM}cpu" in states:
+        torch.set_rng_state(states[f"{_RANDOM}cpu"])
     if device.type == "cuda" and f"{_RANDOM}cuda" in states:
         torch.cuda.set_rng_state(states[f"{_RANDOM}cuda"], device)
     elif device.type == "mps" and f"{_RANDOM}mps" in states:

@@ -16,8 +16,9 @@ from auditor.report.over_time import beside_runs, over_time
 from auditor.report.people import people_found, people_in_run
 from auditor.report.pictures import Rendered, render, rendered
 from auditor.report.tables import MOST_ROWS, is_whole, printed
-from auditor.runs.contract import RunSpec
+from auditor.runs.contract import Host, RunSpec
 from auditor.runs.directory import RunDirectory
+from auditor.runs.executor import LOCAL
 
 #: More raters than this are counted, not named.
 _MAX_NAMES = 12
@@ -259,13 +260,27 @@ def _evidence(case: Case, run: RunDirectory, asked: RunSpec) -> Iterable[Block]:
 
 
 def _software(asked: RunSpec, provenance: Any) -> Facts:
-    host = asked.host
-    rows: list[tuple[str, object, bool]] = [(name, found, False) for name, found in asked.versions.items()]
+    """What computed; and what the run was asked for with, where that was another machine or other software."""
+    # Runs of earlier versions do not say where they were carried out: they were on the machine that asked.
+    host = Host.model_validate(provenance.machine) if provenance.machine else asked.host
+    versions = provenance.versions or asked.versions
+    rows: list[tuple[str, object, bool]] = [(name, found, False) for name, found in versions.items()]
     rows += [
         ("System", f"{host.system}, {host.machine}", False),
-        ("Processor", f"{host.processor}, {host.cores} cores", False),
+        ("Processor", _processor(host), False),
         ("Memory", f"{host.memory_bytes / 1024**3:.1f} GiB", False),
         ("Device used", provenance.device or "not stated", False),
     ]
+    if asked.executor != LOCAL:
+        rows.append(("Carried out on the backend", asked.executor, False))
+    if (host.system, _processor(host)) != (asked.host.system, _processor(asked.host)):
+        rows.append(("Asked for on", f"{asked.host.system}, {asked.host.machine}, {_processor(asked.host)}", False))
+    other = [f"{name} {found}" for name, found in asked.versions.items() if versions.get(name, found) != found]
+    if other:
+        rows.append(("Asked for with", ", ".join(other), False))
     rows += [(_words(name), number(value), False) for name, value in provenance.settings.items()]
     return _facts(rows)
+
+
+def _processor(host: Host) -> str:
+    return f"{host.processor}, {host.cores} cores"

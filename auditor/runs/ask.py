@@ -1,4 +1,4 @@
-"""Making the spec of a new run: who asks what, on which machine, with which software."""
+"""Making the spec of a new run: who asks what, on which machine, with which software. Whoever carries it out tells the same."""
 
 import os
 import platform
@@ -16,7 +16,10 @@ from auditor.runs.contract import Host, InputRecord, RunSpec
 from auditor.runs.executor import LOCAL
 
 #: Software that numbers or pictures depend on.
-_SOFTWARE = ("auditor", "llama-cpp-python", "gguf", "numpy", "pyarrow", "pydantic", "ijson", "matplotlib", "typst")
+_SOFTWARE = (
+    *("auditor", "llama-cpp-python", "gguf", "torch", "transformers", "tokenizers", "safetensors", "peft"),
+    *("numpy", "scipy", "pyarrow", "pydantic", "ijson", "matplotlib", "typst"),
+)
 
 
 def new_spec(
@@ -39,14 +42,15 @@ def new_spec(
         models=dict(models),
         seed=seed,
         created=utc_now(),
-        versions=_versions(),
-        host=_host(),
+        versions=versions(),
+        host=machine(),
         device=device,
         executor=executor,
     )
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """What is installed here, distribution -> version."""
     found = {"python": platform.python_version()}
     for name in _SOFTWARE:
         try:
@@ -56,7 +60,8 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _host() -> Host:
+def machine() -> Host:
+    """What this process runs on."""
     return Host(
         system=f"{platform.system()} {platform.release()}",
         machine=platform.machine(),

@@ -3,7 +3,6 @@
 Whatever happens, the run directory says it: a final state, or none, which means "interrupted". Sealing is the last act.
 """
 
-import errno
 import os
 import sys
 import traceback
@@ -14,7 +13,8 @@ from pydantic import ValidationError
 
 from auditor import audits
 from auditor.errors import AuditorError, Cancelled, InputError, RunError
-from auditor.files import write_json
+from auditor.files import is_disk_full, write_json
+from auditor.runs.ask import machine, versions
 from auditor.runs.context import RunContext
 from auditor.runs.contract import RunSpec, RunState
 from auditor.runs.directory import RunDirectory
@@ -106,8 +106,7 @@ def _attempt(run: RunDirectory, spec: RunSpec, log: EventLog, presence: Presence
     except MemoryError:
         return _failed("The memory of this machine was used up: close other programs or choose a smaller model.")
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        return _failed(_disk_sentence(error), trace=traceback.format_exc(), is_disk_full=full)
+        return _failed(_disk_sentence(error), trace=traceback.format_exc(), is_disk_full=is_disk_full(error))
     except Exception as error:  # noqa: BLE001 (the last net: whatever it was, the run directory must say it)
         sentence = (
             f"The run failed in a way nobody foresaw ({type(error).__name__}: {error}). What was flushed is kept."
@@ -121,7 +120,7 @@ def _failed(sentence: str, *, code: int = FAILED, trace: str | None = None, is_d
 
 
 def _disk_sentence(error: OSError) -> str:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if is_disk_full(error):
         return "The disk is full. What was flushed is kept: free some space, then resume the run."
     return f"A file could not be read or written: {error.strerror or error} ({error.filename or 'no name'})."
 
@@ -143,8 +142,10 @@ def _audit(run: RunDirectory, spec: RunSpec, log: EventLog, presence: Presence) 
     inputs = run.inputs()
     log.append("state", state=RunState.RUNNING, message="")
     context = RunContext(run, spec, log, presence)
-    findings = audit.run(asked, inputs, context)
-    write_json(run.findings_file, findings.model_dump(mode="json"))
+    findings = audit.run(asked, inputs, context).model_dump(mode="json")
+    # It may have been asked for on another machine, or resumed with other software.
+    findings["provenance"] |= {"machine": machine().model_dump(mode="json"), "versions": versions()}
+    write_json(run.findings_file, findings)
 
 
 if __name__ == "__main__":

@@ -21,8 +21,7 @@ from typing import Any
 
 from auditor.models.library import Library
 from auditor.resources import resource
-from tests.benchmarks.harness import is_quick, report
-from tests.benchmarks.rating import option
+from tests.benchmarks.harness import is_quick, option, report
 from tests.usr import HOLISTIC_AXES, USR_AXES, holistic, write_holistic_humans, write_usr, write_usr_humans
 
 

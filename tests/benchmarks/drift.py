@@ -26,8 +26,8 @@ from auditor.models.library import Library
 from auditor.models.llama import LabelScorer
 from auditor.processor import usable_cores
 from numpy.typing import NDArray
-from tests.benchmarks.harness import is_quick, report, summary
-from tests.benchmarks.rating import option, write
+from tests.benchmarks.harness import is_quick, option, report, summary
+from tests.benchmarks.rating import write
 from tests.benchmarks.rating_peers import N_CTX
 
 #: Scores whose probabilities lie this close may change places when sums are taken in another order (the specification's).
@@ -97,7 +97,7 @@ def differences(tree: Logits, alone: Logits) -> tuple[dict[str, Any], dict[str, 
 
 def main() -> None:
     """Measure."""
-    n = int(option("--conversations", "2" if is_quick() else "100"))
+    n = int(option("--conversations", "1" if is_quick() else "100"))
     model = Library().get(option("--model", "starter"))
     rated_by = rubric.load()
     axes = tuple(axis.name for axis in rated_by.axes)

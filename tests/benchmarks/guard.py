@@ -205,7 +205,7 @@ def round_of(made: Bench, number: int) -> dict[str, float]:
 def main() -> None:
     """Measure."""
     rounds = int(option("--rounds", "1" if is_quick() else "7"))
-    made = bench(int(option("--prompts", "16" if is_quick() else "48")))
+    made = bench(int(option("--prompts", "6" if is_quick() else "48")))
     if not is_quick():
         round_of(made, 0)  # libraries warm up
     found = [round_of(made, number) for number in range(rounds)]

@@ -28,8 +28,7 @@ from auditor.resources import resource
 from auditor.runs.contract import RunState
 from auditor.runs.directory import RunDirectory
 from auditor.runs.local import LocalExecutor
-from tests.benchmarks.harness import is_quick, report
-from tests.benchmarks.rating import option
+from tests.benchmarks.harness import is_quick, option, report
 
 #: Demonstrations are drawn from so many texts of the training set.
 _POOL = 400

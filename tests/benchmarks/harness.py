@@ -34,6 +34,11 @@ def ratio(ours: Sequence[float], theirs: Sequence[float]) -> dict[str, float]:
     return {"median": statistics.median(pairs), "min": min(pairs), "max": max(pairs)}
 
 
+def option(name: str, default: str) -> str:
+    """The value of a command-line option."""
+    return sys.argv[sys.argv.index(name) + 1] if name in sys.argv else default
+
+
 def is_quick() -> bool:
     """Whether --quick was given."""
     return "--quick" in sys.argv

@@ -2,7 +2,7 @@
 
 The starter, and files of random weights of 7B shape (Mistral-7B's) in Q4_0 and Q8_0, written to the folder named by
 AUDITOR_BENCHMARK_FOLDER, else the temporary one, and deleted; those that do not fit on the disk or into memory are left
-out and named. Further GGUF files can be named. --quick: the starter and a small file.
+out and named. Further GGUF files can be named. --quick: the starter and a small file, with a context of 512.
 Ratio ``predicted_vs_peak_NAME`` is to be within 0.9 and 1.1. A round is a process of its own that loads the file, holds
 a prefix of 256 tokens and scores prompts as long as the context under one of the batch plans; the peak is its highest
 resident size less that before loading.
@@ -33,9 +33,9 @@ _MIB = 1024**2
 _PLANS = ("", "_plain", "_small")
 
 
-def peak(model: ModelFile, tokens: int, place: int) -> int:
+def peak(model: ModelFile, n_ctx: int, tokens: int, place: int) -> int:
     """Peak of a process that loads the model, less its baseline, bytes."""
-    command = [sys.executable, "-m", "tests.models.peak", model.model_dump_json(), str(N_CTX), str(tokens), str(place)]
+    command = [sys.executable, "-m", "tests.models.peak", model.model_dump_json(), str(n_ctx), str(tokens), str(place)]
     return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
@@ -65,22 +65,22 @@ def made(folder: Path, left_out: list[str]) -> Iterator[ModelFile]:
 
 def main() -> None:
     """Measure."""
-    rounds, tokens = (1, 800) if is_quick() else (2, 1000)
+    rounds, tokens, n_ctx = (1, 400, 512) if is_quick() else (2, 1000, N_CTX)
     figures, ratios, left_out = {}, {}, list[str]()
     with tempfile.TemporaryDirectory(dir=os.environ.get("AUDITOR_BENCHMARK_FOLDER")) as folder:
         for model in made(Path(folder), left_out):
             for place, plan in enumerate(candidates(on_gpu=False)):
-                fit = estimate(model, n_ctx=N_CTX, plan=plan)
+                fit = estimate(model, n_ctx=n_ctx, plan=plan)
                 name = f"{model.name}{_PLANS[place]}"
                 if not fit.fits:
                     left_out.append(f"{name}: no room in memory")
                     continue
-                found = [peak(model, tokens, place) / _MIB for _ in range(rounds)]
+                found = [peak(model, n_ctx, tokens, place) / _MIB for _ in range(rounds)]
                 predicted = [fit.memory_bytes / _MIB] * rounds
                 figures[f"peak_{name}"] = summary(found, "MiB")
                 figures[f"predicted_{name}"] = summary(predicted, "MiB")
                 ratios[f"predicted_vs_peak_{name}"] = ratio(predicted, found)
-    report({"n_ctx": N_CTX, "tokens": tokens, "rounds": rounds, "left_out": left_out}, figures, ratios)
+    report({"n_ctx": n_ctx, "tokens": tokens, "rounds": rounds, "left_out": left_out}, figures, ratios)
 
 
 if __name__ == "__main__":

@@ -35,9 +35,8 @@ from auditor.processor import usable_cores
 from numpy.typing import NDArray
 from scipy import stats
 from tests.benchmarks import parity_peers
-from tests.benchmarks.harness import is_quick, ratio, report, summary
+from tests.benchmarks.harness import is_quick, option, ratio, report, summary
 from tests.benchmarks.parity_peers import Peer, of_labels
-from tests.benchmarks.rating import option
 
 _LEVELS, _FIRST = 10, 499
 

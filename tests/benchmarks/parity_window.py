@@ -14,10 +14,9 @@ from auditor.desktop.lateness import LatenessProbe
 from auditor.desktop.window import Window
 from auditor.runs.directory import RunDirectory
 from PySide6.QtWidgets import QApplication
-from tests.benchmarks.harness import is_quick, report, summary
+from tests.benchmarks.harness import is_quick, option, report, summary
 from tests.benchmarks.lateness import opened, wait
 from tests.benchmarks.parity_inputs import write
-from tests.benchmarks.rating import option
 
 _PATIENCE_S = 3600
 #: After a setting was changed the panel waits for further changes before it reads anew.
@@ -75,7 +74,7 @@ def running(application: QApplication, window: Window) -> tuple[dict[str, float]
 
 def main() -> None:
     """Measure."""
-    n_rows, n_items, rounds = (20_000, 5_000, 1) if is_quick() else (1_000_000, 100_000, 5)
+    n_rows, n_items, rounds = (5_000, 2_000, 1) if is_quick() else (1_000_000, 100_000, 5)
     rounds = int(option("--rounds", str(rounds)))
     figures: dict[str, list[float]] = {}
     application, window = opened()

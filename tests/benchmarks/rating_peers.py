@@ -1,8 +1,8 @@
 """One measurement of `tests.benchmarks.rating`: ``python -m tests.benchmarks.rating_peers NAME MODEL FILE``.
 
-A process of its own. Prints JSON: seconds for all ratings (loading is not counted), and the speed of a plain prefill.
-The peers are given
-the same conversations, axis texts and scale.
+A process of its own. Prints JSON: seconds for all ratings (loading is not counted, and on a graphics processor neither
+is the first conversation, which loads the kernels), and the speed of a plain prefill. The peers are given the same
+conversations, axis texts and scale.
 """
 
 import json
@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,8 @@ from auditor.processor import usable_cores
 
 N_CTX = 2048
 PREFILL = 512
+#: A plain prefill is repeated until this much time went by, and the median taken: it takes milliseconds on some devices.
+_PREFILL_SECONDS = 0.5
 _GRAMMAR = "root ::= [1-5]"
 _RUBRIC = rubric.load()
 _AXES = tuple(axis.name for axis in _RUBRIC.axes)
@@ -56,37 +59,48 @@ def ours(model: ModelFile, found: Sequence[Conversation]) -> dict[str, Any]:
     with load_scorer(model, n_ctx=N_CTX) as scorer:
         plan = measured_plan(scorer).plan
         judge = Judge(scorer, _RUBRIC, _AXES, scope="last_response", n_ctx=N_CTX)
+        if scorer.on_gpu:
+            judge.rate(found[0])
+            scorer.release()
         scorer.hold(list(range(100, 164)))
         begun = time.perf_counter()
         prepared = [judge.prepare(conversation) for conversation in found]
         layout = judge.layout(prepared, [range(len(_AXES))] * len(found))
+        preparing = time.perf_counter() - begun
         n = sum(len(batch) for batch in judge.score(layout))
         seconds = time.perf_counter() - begun
         tokens = len(judge.prompt.prefix) + unique_tokens([one.unit for one in prepared])
         length = int(np.mean([len(judge.prompt.prefix) + len(one.unit.body) for one in prepared]))
         length += max(map(len, judge.prompt.suffixes))
+        wide = min(N_CTX, plan.n_ubatch) if scorer.on_gpu else PREFILL
         return {
             "seconds": seconds,
+            "preparing": preparing,
             "ratings": n,
             "tokens": tokens,
             "prompt_length": length,
-            "prefill": prefill(scorer.prefill, PREFILL),
+            "limit_prompt_length": wide,
+            "prefill": prefill(scorer.prefill, wide),
             "prefill_at_length": prefill(scorer.prefill, length),
             "plan": plan.model_dump(),
+            "device": scorer.device,
         }
 
 
 def prefill(decode: Callable[[list[int]], None], n: int) -> float:
     """Tokens per second of one plain prompt of n random tokens."""
     tokens = np.random.default_rng(0).integers(100, 20_000, n).tolist()
-    begun = time.perf_counter()
-    decode(tokens)
-    return float(n / (time.perf_counter() - begun))
+    seconds: list[float] = []
+    while sum(seconds) < _PREFILL_SECONDS:
+        begun = time.perf_counter()
+        decode(tokens)
+        seconds.append(time.perf_counter() - begun)
+    return n / median(seconds)
 
 
 def loop(model: ModelFile, found: Sequence[Conversation], *, axis_last: bool) -> dict[str, Any]:
     """A plain loop of chat completions that answer with one digit; the stock reuse of the last prompt's prefix is on."""
-    from llama_cpp import Llama, LlamaGrammar
+    from llama_cpp import Llama, LlamaGrammar, llama_supports_gpu_offload
 
     llama = Llama(
         str(model.path),
@@ -98,13 +112,21 @@ def loop(model: ModelFile, found: Sequence[Conversation], *, axis_last: bool) ->
         verbose=False,
     )
     grammar = LlamaGrammar.from_string(_GRAMMAR, verbose=False)
-    begun = time.perf_counter()
-    for conversation in found:
+
+    def rate(conversation: Conversation) -> None:
         for axis in _AXES:
             llama.create_chat_completion(
                 messages(conversation, axis, axis_last=axis_last), grammar=grammar, max_tokens=1, temperature=0
             )
-    return {"seconds": time.perf_counter() - begun, "ratings": len(found) * len(_AXES)}
+
+    offloads = bool(llama_supports_gpu_offload())
+    if offloads:
+        rate(found[0])
+        llama.reset()
+    begun = time.perf_counter()
+    for conversation in found:
+        rate(conversation)
+    return {"seconds": time.perf_counter() - begun, "ratings": len(found) * len(_AXES), "offloads": offloads}
 
 
 def server(model: ModelFile, found: Sequence[Conversation], *, slots: int) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import pytest
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     "name",
     [
@@ -22,6 +23,7 @@ import pytest
         "parity_window",
         "guard",
         "unlearning",
+        "unlearning_methods",
     ],
 )
 def test_quick_round(name: str) -> None:

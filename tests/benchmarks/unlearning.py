@@ -20,8 +20,7 @@ from typing import Any
 from auditor.models import ModelFile
 from auditor.models.folder import inspect_folder
 from auditor.models.starter import starter
-from tests.benchmarks.harness import is_quick, ratio, report, summary
-from tests.benchmarks.rating import option
+from tests.benchmarks.harness import is_quick, option, ratio, report, summary
 from tests.models.tiny import write
 
 _GIB = 1024**3

@@ -36,11 +36,12 @@ def batches(model: Trainable, n: int, length: int, answer_share: float) -> tuple
 
 
 def ours(model: Trainable) -> Step:
-    """Terms back-propagated one after the other, heads only where a loss is read."""
+    """As the trainer does it: terms back-propagated one after the other, heads only where a loss is read, lean layers."""
     method = objective("pdu", PduSettings(epsilon=EPSILON, gamma=GAMMA, lambda_start=LAMBDA))
 
     def step(forget: Batch, retain: Batch) -> None:
-        method.backward(model, forget, retain, 1.0)
+        with model.training():
+            method.backward(model, forget, retain, 1.0)
 
     return step
 

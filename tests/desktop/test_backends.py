@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from auditor import tasks
+from auditor.desktop.panels.backends_clean import CleanBackend
 from auditor.desktop.panels.backends_edit import EditBackend
 from auditor.desktop.panels.backends_how import COMMANDS
 from auditor.desktop.window import Window
@@ -12,6 +13,7 @@ from auditor.files import read_json, write_json
 from auditor.runs.contract import RunState
 from auditor.runs.ray import store
 from auditor.runs.ray.backend import Backend
+from auditor.runs.ray.clean import MARK, Answer, Lying
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtTest import QTest
@@ -161,6 +163,25 @@ def test_what_a_cluster_answers_is_shown(window: Window, qtbot: QtBot) -> None:
     assert cell(window, 1, 3) == "2 (NVIDIA H100)"
     assert "Ray 2." in page.card.facts.text()
     assert "2 nodes with 16 processors, 64.0 GiB of memory and 2 GPUs (NVIDIA H100)." in page.card.verdict.text()
+
+
+def test_what_lies_on_a_cluster_is_listed_and_what_is_not_sealed_here_stays(case_window: Window, qtbot: QtBot) -> None:
+    page = case_window.backends
+    with tiny_cluster() as cluster:
+        lying = Lying(run="20260101-000000-aaaa", bytes=3 * 1024**3, age_s=200_000, seal="0" * 64, at_work=False)
+        answer = Answer(runs=[lying], removed=[], freed_bytes=0)
+        cluster.job["logs"] = f"started\n{MARK}{answer.model_dump_json()}\n"
+        backend = Backend(name="gpu-box", address=cluster.address)
+        case_window.session.keep_backend(backend, replace=False)
+        case_window.go_to(page)
+        page.select("gpu-box")
+        click(page.clean_button)
+        (dialog,) = page.findChildren(CleanBackend)
+        qtbot.waitUntil(lambda: dialog.words.text() == "Nothing there may go.", timeout=_PATIENCE_MS)
+    row = [item.text() for column in range(4) if (item := dialog.table.item(0, column))]
+    assert row == [lying.run, "3.0 GiB", "2 days ago", "it is not sealed here"]
+    assert not dialog.remove.isEnabled()
+    dialog.reject()
 
 
 def test_the_pace_of_another_machine_is_not_told_of_this_one(finished_run: Path) -> None:

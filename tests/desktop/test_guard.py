@@ -95,6 +95,7 @@ def finish(window: Window, qtbot: QtBot) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_sample_is_read_attacked_certified_shown_and_reported(
     guard_window: Window, qtbot: QtBot, tmp_path: Path
 ) -> None:
@@ -154,6 +155,7 @@ def test_the_sample_is_read_attacked_certified_shown_and_reported(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_cancelled_run_keeps_its_answers_and_is_resumed(guard_window: Window, qtbot: QtBot) -> None:
     window, panel = guard_window, guard_window.guard
     ask(window, qtbot, **{**_QUICK, "demonstrations": "resampled", "limit": None, "influence_queries": 0})

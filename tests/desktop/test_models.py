@@ -51,6 +51,7 @@ def test_the_dialog_says_what_it_does_and_what_it_compares_on(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_candidates_are_shown_and_what_is_kept_is_in_the_library_and_no_evidence(
     window: Window, dialog: OptimiseModel, qtbot: QtBot, tmp_path: Path
 ) -> None:

@@ -35,6 +35,8 @@ def show(window: Window, qtbot: QtBot, case: Path) -> str:
         assert window.session.case is not None
         window.session.case.withdraw_human_rating(record.id, rater=record.body["rater"])
     window.show_run(run.path)
+    # Nobody looks at pictures here, which take seconds to draw.
+    window.rate.results.pictures.clear()
     qtbot.waitUntil(lambda: window.rate.results.is_whole, timeout=30_000)
     idle(window, qtbot)
     return run.id

@@ -11,6 +11,7 @@ from auditor.desktop.lateness import LatenessProbe
 from auditor.desktop.panels.rate_results import live_row
 from auditor.desktop.window import Window
 from auditor.models import ModelFile
+from auditor.models.library import Library
 from auditor.resources import resource
 from auditor.runs.contract import RunState
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
@@ -18,6 +19,7 @@ from PySide6.QtGui import QDropEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QComboBox
 from pytestqt.qtbot import QtBot
+from tests.ratings import write_many
 
 _SAMPLE = resource("samples", "conversations.jsonl")
 
@@ -96,9 +98,15 @@ def test_a_dropped_file_is_previewed_rated_shown_and_reported(
 
 
 @pytest.mark.slow
-def test_a_run_is_cancelled_and_resumed_and_loses_nothing(case_window: Window, qtbot: QtBot) -> None:
+def test_a_run_is_cancelled_and_resumed_and_loses_nothing(
+    case_window: Window, qtbot: QtBot, tmp_path: Path, tiny_judge: ModelFile
+) -> None:
     window = case_window
-    ready(window, qtbot, _SAMPLE)
+    Library().add(tiny_judge.path, name="tiny")
+    window.rate.setup.refresh_models()
+    qtbot.waitUntil(lambda: window.rate.setup.models.box.findData("tiny") >= 0, timeout=20_000)
+    window.rate.setup.models.select("tiny")
+    ready(window, qtbot, write_many(tmp_path / "many.jsonl", 1_000))
     QTest.mouseClick(window.rate.setup.run, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: window.rate.results.table.model.all_rows >= 3, timeout=60_000)
     run = run_in_view(window)
@@ -107,13 +115,13 @@ def test_a_run_is_cancelled_and_resumed_and_loses_nothing(case_window: Window, q
     qtbot.waitUntil(lambda: window.session.executor.status(run).state is RunState.CANCELLED, timeout=30_000)
     qtbot.waitUntil(row.resume.isVisible, timeout=10_000)
     kept = window.rate.results.table.model.all_rows
-    assert kept >= 3
+    assert 3 <= kept < 3_000
     assert "Stopped after" in window.rate.results.verdict.text()
     QTest.mouseClick(row.resume, Qt.MouseButton.LeftButton)
     finish(window, qtbot)
-    qtbot.waitUntil(lambda: window.rate.results.table.model.rowCount() == 72, timeout=20_000)
+    qtbot.waitUntil(lambda: window.rate.results.table.model.rowCount() == 3_000, timeout=20_000)
     events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
-    assert sum(event["kind"] == "row" and event["table"] == "ratings" for event in events) == 72
+    assert sum(event["kind"] == "row" and event["table"] == "ratings" for event in events) == 3_000
 
 
 @pytest.mark.slow

@@ -87,6 +87,7 @@ def steps_of(run: Path) -> list[int]:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_run_is_paused_goes_on_exactly_is_shown_and_its_model_is_used(
     unlearn_window: Window, qtbot: QtBot, tmp_path: Path
 ) -> None:
@@ -96,7 +97,9 @@ def test_a_run_is_paused_goes_on_exactly_is_shown_and_its_model_is_used(
     ready(window, qtbot)
     assert "3 examples to forget (" in panel.setup.facts.text()
     assert "400 steps in 400 epochs" in panel.setup.facts.text()
-    assert "GiB of memory; time is not known before the first run" in panel.setup.cost.text()
+    assert (
+        "GiB of memory, up to 0.01 GiB on the disk; time is not known before the first run" in panel.setup.cost.text()
+    )
     QTest.mouseClick(panel.setup.run, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: results.pause.isEnabled() and results.live.step > 0, timeout=_PATIENCE_MS)
     assert "step " in results.verdict.text()
@@ -215,6 +218,15 @@ def test_what_files_share_and_what_is_wrong_with_them_is_named(
     qtbot.waitUntil(preview.problems.isVisible, timeout=_PATIENCE_MS)
     assert "row 4, column 'answer': The answer is empty" in preview.problems.toPlainText()
     refused(window, qtbot, "The answer is empty")
+    give(window, tmp_path)
+    files.take("reference", jsonl(tmp_path / "log.json", facts(1)).path)
+    qtbot.waitUntil(files.previews["reference"].problem.isVisible, timeout=_PATIENCE_MS)
+    assert "log.json: The log has none of the figures" in files.previews["reference"].problem.text()
+    settle(window, qtbot)
+    assert not window.unlearn.setup.run.isEnabled()
+    window.unlearn.setup.method.set_values({"method": "learn"})
+    assert not files.others["reference"].isVisible(), "nothing is compared while a model learns"
+    ready(window, qtbot)
 
 
 def test_every_method_has_its_own_settings_and_numbers_are_typed(
@@ -283,6 +295,11 @@ def test_curves_grow_and_say_what_they_are_now(qtbot: QtBot) -> None:
         "Retain loss of the last step 0.0333 nats, within epsilon 0.08 · probability of probed answers to forget 0.1%, to keep "
         "97% (step 3) · lambda 9.5 · 412 tokens/s"
     )
+    # What is done between steps, probes and checkpoints, will be done again: step 4 came 12 s after the third.
+    live.take_events(
+        [metric("forget_loss", 9.0, 4, 21), {"kind": "progress", "done": 4, "total": 8, "message": "epoch 3 of 4"}]
+    )
+    assert live.left_words() == ", about 24 s of training left"
     # After a kill steps are taken again from the last checkpoint on.
     live.take_events([metric("forget_loss", 7.0, 2)])
     assert list(live.forget.curves["forget_loss"].steps) == [1, 2]

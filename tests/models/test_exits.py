@@ -33,9 +33,9 @@ OF_PROBABILITIES = 1e-5
 
 
 @pytest.fixture(scope="module")
-def _home(tmp_path_factory: pytest.TempPathFactory, dequantised: Path) -> Iterator[Path]:
+def _home(tmp_path_factory: pytest.TempPathFactory, for_all: Path) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
-        folder = home_with(tmp_path_factory.mktemp("home"), dequantised)
+        folder = home_with(tmp_path_factory.mktemp("home"), for_all)
         patch.setenv("AUDITOR_HOME", str(folder))
         yield folder
 
@@ -215,7 +215,7 @@ def test_llama_cpp_reads_the_last_layer_alike(
 ) -> None:
     """It rounds activations to 8 bits: probabilities differ by .05 on average at most (measured .02)."""
     some, whole = prompts[:8], [Prompt((), prompt.tokens) for prompt in prompts[:8]]
-    with open_scorer(starter_model, backend="llama.cpp", threads=2) as full:
+    with open_scorer(starter_model, backend="llama.cpp") as full:
         assert full.n_exits == 1
         assert [full.label_tokens(word) for word in WORDS] == labels
         assert full.tokenize("Text: fine", begin=True) == scorer.tokenize("Text: fine", begin=True)
@@ -238,7 +238,7 @@ def test_llama_cpp_keeps_what_several_prompts_begin_with(starter_model: ModelFil
     """A guard that falls back asks behind the demonstrations and without them in turns: nothing is decoded again."""
     from auditor.models.full_model import FullModelScorer
 
-    with FullModelScorer(starter_model, threads=2) as scorer:
+    with FullModelScorer(starter_model, threads=None) as scorer:
         labels = [scorer.label_tokens(word) for word in WORDS]
         shown = prompts[0]
         without = Prompt(tuple(scorer.tokenize("Is the text negative or positive?\n\n", begin=True)), shown.query)

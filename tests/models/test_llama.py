@@ -10,16 +10,17 @@ from auditor.audits.rating import inputs
 from auditor.audits.rating.judge import SENTENCE, TALK_TOKENS, Judge, Prepared, load_scorer, read_scores
 from auditor.audits.rating.rubric import load
 from auditor.errors import ModelError
-from auditor.models import ModelFile
+from auditor.models import ModelFile, native_log
 from auditor.models.batch_plan import BatchPlan, PlanStore, candidates, choose
 from auditor.models.fit import RESERVE_BYTES, estimate
 from auditor.models.library import home
 from auditor.models.llama import LabelScorer
 from auditor.models.measure import measured_plan, take
+from auditor.processor import usable_cores
 from tests.conftest import SAMPLE
 
 AXES = ("naturalness", "comprehensiveness", "on_topic")
-PLAN = BatchPlan(capacity=256, n_ubatch=128, flash_attention=True, n_threads=2)
+PLAN = BatchPlan(capacity=256, n_ubatch=128, flash_attention=True, n_threads=usable_cores())
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +52,12 @@ def test_scores_are_those_of_one_prompt_at_a_time_in_plain_llama_cpp(
     judge = judge_of(scorer)
     units = prepared(judge, 4)
     ours = logits_of(judge, units)
-    plain = Llama(str(starter_model.path), n_ctx=2048, n_threads=2, n_threads_batch=2, verbose=False)
+    plain = Llama(
+        str(starter_model.path), n_ctx=2048, n_threads=PLAN.n_threads, n_threads_batch=PLAN.n_threads, verbose=False
+    )
     for (index, axis), logits in ours.items():
+        if (index + axis) % 2:
+            continue  # half of them take long enough: every conversation and every axis has its turn
         plain.reset()
         plain.eval([*judge.prompt.prefix, *units[index].unit.body.tolist(), *judge.prompt.suffixes[axis]])
         row = llama_get_logits_ith(plain.ctx, -1)
@@ -180,3 +185,18 @@ def test_a_damaged_file_of_plans_is_measured_anew(starter_model: ModelFile) -> N
     folder.mkdir(exist_ok=True)
     (folder / "plans.json").write_text("{", encoding="utf-8")
     assert PlanStore(folder).get(starter_model, "any") is None
+
+
+def test_a_graphics_processor_has_one_name_whatever_is_free_on_it() -> None:
+    told = [
+        "llama_prepare_model_devices: skipping device CUDA1 (NVIDIA H100) with id 1 - already using device CUDA0 (x)",
+        "llama_prepare_model_devices: using device CUDA0 (NVIDIA H100 80GB HBM3) (0000:06:00.0) - 80432 MiB free",
+    ]
+    native_log.SAID.clear()
+    assert native_log.devices() == []
+    native_log.SAID.extend(told)
+    try:
+        # Plans are kept under this name, and it stands in the findings: a run that goes on finds both again.
+        assert native_log.devices() == ["CUDA0 (NVIDIA H100 80GB HBM3) (0000:06:00.0)"]
+    finally:
+        native_log.SAID.clear()

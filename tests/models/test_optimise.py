@@ -224,11 +224,11 @@ def test_agreement_counts_modes_near_ties_and_expected_scores() -> None:
     assert agreement("", original, other, near_tie=0).same_or_near == pytest.approx(1 / 3)
 
 
-@pytest.mark.slow
-def test_the_command_prints_one_json_object(tmp_path: Path, home: Path) -> None:
+def test_the_command_prints_one_json_object(tiny_judge: ModelFile, tmp_path: Path, home: Path) -> None:
+    Library().add(tiny_judge.path, name="tiny")
     few = tmp_path / "few.jsonl"
     few.write_text("".join(SAMPLE.read_text(encoding="utf-8").splitlines(keepends=True)[:2]), encoding="utf-8")
-    command = [sys.executable, "-m", "auditor", "models", "optimise", "starter", "--conversations", str(few), "--json"]
+    command = [sys.executable, "-m", "auditor", "models", "optimise", "tiny", "--conversations", str(few), "--json"]
     done = subprocess.run(
         [*command, "--agreement", "1", "--near-tie", "0", "--difference", "0"],
         capture_output=True,

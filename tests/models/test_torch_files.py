@@ -20,6 +20,8 @@ from gguf import GGMLQuantizationType, GGUFReader, GGUFWriter
 from tests.models.random_gguf import Shape, write
 
 SMALL = Shape(layers=4, embedding=128, heads=4, kv_heads=2, feed_forward=256, vocabulary=512)
+#: Its weights take a moment to write.
+LARGER = Shape(layers=4, embedding=768, heads=12, kv_heads=4, feed_forward=2048, vocabulary=32000)
 _DEQUANTISE = """
 import sys
 from auditor.models import ModelFile
@@ -65,9 +67,10 @@ def test_weights_are_kept_and_made_anew_where_they_were_damaged(own_home: Path, 
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="signals")
-def test_nothing_half_written_is_ever_used(own_home: Path, starter_model: ModelFile) -> None:
+def test_nothing_half_written_is_ever_used(own_home: Path, tmp_path: Path) -> None:
     """Killed while it writes; what it left is no model to anybody, and goes when the next one begins."""
-    command = [sys.executable, "-c", _DEQUANTISE, starter_model.model_dump_json()]
+    model = inspect(write(tmp_path / "larger.gguf", LARGER, GGMLQuantizationType.Q8_0))
+    command = [sys.executable, "-c", _DEQUANTISE, model.model_dump_json()]
     at_work = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     torch_folder = own_home / "models" / "torch"
     until = time.monotonic() + 300
@@ -79,8 +82,8 @@ def test_nothing_half_written_is_ever_used(own_home: Path, starter_model: ModelF
     at_work.wait()
     (left,) = torch_folder.glob("*.part")
     assert _kept(own_home) == [left.name]
-    assert record_of(starter_model) is None
-    folder = weights_folder(starter_model)
+    assert record_of(model) is None
+    folder = weights_folder(model)
     assert _kept(own_home) == [folder.name]
 
 

@@ -94,6 +94,25 @@ def test_html_holds_everything_and_reaches_for_nothing(finished_case: Path, fini
     assert len(identities) == len(set(identities))
 
 
+def test_machine_and_software_are_those_that_computed(finished_case: Path, finished_run: Path) -> None:
+    """A cluster is another machine than the one that asks, and may have other software."""
+    findings, spec = (json.loads((finished_run / name).read_text()) for name in ("findings.json", "spec.json"))
+    assert findings["provenance"]["machine"] == spec["host"]
+    assert {"torch", "transformers", "llama-cpp-python"} <= findings["provenance"]["versions"].keys()
+    section = content_of(finished_case).sections[-1]
+    assert not any(label.startswith(("Asked for", "Carried out")) for label, *_ in section.blocks[0].rows)
+    findings["provenance"]["machine"] |= {"processor": "EPYC of the cluster", "cores": 96}
+    findings["provenance"]["versions"]["torch"] = "9.9"
+    for name, changed in (("findings.json", findings), ("spec.json", spec | {"executor": "gpu-1"})):
+        (finished_run / name).write_text(json.dumps(changed))
+    rows = {label: value for label, value, _ in content_of(finished_case).sections[-1].blocks[0].rows}
+    assert rows["torch"] == "9.9"
+    assert rows["Processor"] == "EPYC of the cluster, 96 cores"
+    assert rows["Carried out on the backend"] == "gpu-1"
+    assert spec["host"]["processor"] in rows["Asked for on"]
+    assert rows["Asked for with"] == f"torch {spec['versions']['torch']}"
+
+
 def test_html_and_pdf_are_the_same_bytes_every_time(finished_case: Path) -> None:
     content = content_of(finished_case)
     assert make_html(content) == make_html(content_of(finished_case))

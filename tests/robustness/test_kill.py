@@ -19,12 +19,15 @@ from auditor.runs.contract import RunState
 from auditor.runs.directory import RunDirectory
 from auditor.runs.local import LocalExecutor
 from tests.conftest import SAMPLE
+from tests.ratings import write_many
 
 _KILLS = 20
+#: Conversations for which the tiny judge takes some seconds.
+_MANY = 800
 
 
-def new_run(case: Case, model: ModelFile, limit: int) -> RunDirectory:
-    return case.new_run("rating", {"limit": limit}, {"conversations": SAMPLE}, {"judge": model}, seed=3)
+def new_run(case: Case, model: ModelFile, limit: int, conversations: Path = SAMPLE) -> RunDirectory:
+    return case.new_run("rating", {"limit": limit}, {"conversations": conversations}, {"judge": model}, seed=3)
 
 
 def kill_worker(executor: LocalExecutor, run: RunDirectory) -> bool:
@@ -45,11 +48,13 @@ def is_worker(child: psutil.Process, run: RunDirectory) -> bool:
 
 
 @pytest.mark.slow
-def test_twenty_kills_end_with_the_table_of_an_uninterrupted_run(tmp_path: Path, starter_model: ModelFile) -> None:
+@pytest.mark.long
+def test_twenty_kills_end_with_the_table_of_an_uninterrupted_run(tmp_path: Path, tiny_judge: ModelFile) -> None:
     generator = random.Random(20261124)
     executor = LocalExecutor()
+    many = write_many(tmp_path / "many.jsonl", _MANY)
     with Case.create(tmp_path / "case") as case:
-        whole = new_run(case, starter_model, 10)
+        whole = new_run(case, tiny_judge, _MANY, many)
         executor.start(whole.path)
         assert executor.wait(whole.path, 300).state is RunState.DONE
         expected = (whole.tables / "ratings.parquet").read_bytes()
@@ -57,11 +62,11 @@ def test_twenty_kills_end_with_the_table_of_an_uninterrupted_run(tmp_path: Path,
         while kills < _KILLS:
             # Nothing is to be had from an earlier run.
             shutil.rmtree(case.path / "cache")
-            run = new_run(case, starter_model, 10)
+            run = new_run(case, tiny_judge, _MANY, many)
             executor.start(run.path)
             rows = 0
             while kills < _KILLS and not run.seal_file.exists():
-                time.sleep(generator.uniform(0.5, 6.0))
+                time.sleep(generator.uniform(0.3, 2.2))
                 if not kill_worker(executor, run):
                     break
                 kills += 1

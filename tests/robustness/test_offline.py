@@ -11,6 +11,7 @@ from auditor.case import Case, verify
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(1_200)
 def test_the_demo_passes_without_any_network_interface(tmp_path: Path) -> None:
     unshare = shutil.which("unshare")

@@ -82,6 +82,15 @@ input_roles = (
         endings=_TABLES,
         required=False,
     ),
+    InputRole(
+        name="reference",
+        title="Reference log",
+        description="Figures of a model that was trained without what is to be forgotten, in place of that model: a log of "
+        "`auditor evaluate --log` on the same files, of TOFU (eval_log_forget.json) or of open-unlearning (TOFU_EVAL.json). "
+        "Forget quality and privleak are compared with it.",
+        endings=(".json",),
+        required=False,
+    ),
 )
 model_roles = (ModelRole(name="model", title="Start model", spec_field="model"),)
 

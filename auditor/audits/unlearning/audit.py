@@ -29,13 +29,15 @@ from auditor.audits.unlearning.findings import (
 )
 from auditor.audits.unlearning.inputs import UnlearningInputs
 from auditor.audits.unlearning.measuring import Measured
+from auditor.audits.unlearning.probing import TRACE
 from auditor.audits.unlearning.reference import Reference
 from auditor.audits.unlearning.referring import reference_model, referred
+from auditor.audits.unlearning.room import require_room
 from auditor.audits.unlearning.spec import UnlearningSpec
 from auditor.audits.unlearning.stage_results import Bound, Evidence, Exports, GgufExport, Quantised, TrainingResult
 from auditor.audits.unlearning.survivors import survivors
 from auditor.audits.unlearning.training import StepRow
-from auditor.audits.unlearning.work import TRACE, TRAINING, Work
+from auditor.audits.unlearning.work import TRAINING, Work
 from auditor.audits.unlearning.written import Written, opened
 from auditor.models.starter import STARTER_WARNING
 
@@ -50,7 +52,7 @@ def run(spec: UnlearningSpec, inputs: Mapping[str, InputFile], context: Context)
     ----------
     spec : UnlearningSpec
     inputs : mapping
-        Role "forget" and "retain" -> file; "holdout" and "probes" where there are such.
+        Role "forget" and "retain" -> file; "holdout", "probes" and "reference" (a log) where there are such.
     context : Context
         Its model of the role "model" is the start model, which is not changed.
 
@@ -82,6 +84,9 @@ class _Run:
         for caution in self.given.cautions:
             context.warning(caution.code, caution.message, caution.count)
         stages, work = Stages(context), self.work
+        if not stages.is_done("trained"):
+            require_room(self.spec, self.model, context)
+        work.reference = self.given.reference
         if (reference := self.reference) is not None:
             # Read before the start model is loaded, so that memory holds one of them.
             work.reference = stages.once(
@@ -199,6 +204,8 @@ class _Run:
             relearning=evidence.relearning,
             reference_name=self.reference.name if self.reference else "",
             reference_sha256=self.reference.sha256 if self.reference else "",
+            reference_log=self.given.reference.source if self.given.reference else "",
+            reference_log_model=(self.given.reference.sha256 or "") if self.given.reference else "",
         )
 
     def _constraint(self, bound: Bound, training: TrainingResult) -> ConstraintInfo | None:

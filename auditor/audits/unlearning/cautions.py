@@ -4,7 +4,16 @@ from collections.abc import Iterator, Sequence
 
 from auditor.audits.findings import Caution
 from auditor.audits.unlearning.findings import ConstraintInfo, FileFigures, Relearning, TrainingInfo
-from auditor.audits.unlearning.verdict import ASKED, FORGOTTEN, RETAINED, Outcome, file_state, in_file, kept
+from auditor.audits.unlearning.verdict import (
+    ASKED,
+    FORGOTTEN,
+    RETAINED,
+    Outcome,
+    file_state,
+    in_file,
+    kept,
+    ways_missing,
+)
 from auditor.audits.unlearning.words import counted, nats, nats_apart, percent
 from auditor.models.starter import STARTER_WARNING
 
@@ -61,6 +70,12 @@ def _of_files(outcome: Outcome) -> Iterator[Caution]:
                 f"to forget is {told}. Do not pass it on; unlearn further and measure again, or leave this file out."
             )
             yield Caution(code="brought_back_file", message=message, count=max(1, file.survivors))
+        if missing := ways_missing(outcome, file):
+            message = (
+                f"{file.name} ({file.kind}) could not be asked {' or '.join(missing)}, as the model was: what it says then is "
+                "not known, and its other figures do not tell."
+            )
+            yield Caution(code="unasked_file", message=message)
         yield from _of_quantising(outcome, file)
 
 
@@ -179,6 +194,8 @@ def _of_membership(outcome: Outcome) -> Iterator[Caution]:
     for name, metric in outcome.after.items():
         if not name.startswith("mia_") or metric.value is None or abs(metric.value - 0.5) <= _FAR_FROM_HALF:
             continue
+        if metric.low is not None and metric.high is not None and metric.low <= 0.5 <= metric.high:
+            continue  # of so few texts it tells nothing
         told = f"Membership inference ({name.removeprefix('mia_').replace('_', '-')}) has an AUC of {metric.value:.2f}: far "
         if metric.value < 0.5:
             told += "below one half. Answers that are less likely than ones never learnt tell that they were forgotten."

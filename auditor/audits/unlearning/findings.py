@@ -62,6 +62,10 @@ class TrainingInfo(_Part):
     kept_step: int = Field(description="Step whose weights were kept; 0 if none was.")
     best_step: int | None = Field(description="Probed step that kept retention and forgot most; None where none did.")
     world_size: int = Field(default=1, description="Processes that trained together.")
+    accumulation: int | None = Field(
+        default=None, description="Batches of a step, at most, those of all processes; None in runs that did not tell."
+    )
+    devices: tuple[str, ...] = Field(default=(), description="What each of the processes computed on.")
     lora_rank: int = Field(default=0, description="Rank of the adapters that were trained; 0 if there were none.")
     n_probed_retain: int = Field(default=0, description="Examples to keep that were probed while it trained.")
     retain_limit: float | None = Field(
@@ -174,6 +178,10 @@ class UnlearningFindings(Findings):
         default="", description="Model that has never learnt what is to be forgotten, if given."
     )
     reference_sha256: str = ""
+    reference_log: str = Field(default="", description="Log of such a model, in words, if that was given instead.")
+    reference_log_model: str = Field(
+        default="", description="SHA-256 of the model that it is of, where the log says it."
+    )
 
 
 LIMITATIONS = [
@@ -189,5 +197,8 @@ LIMITATIONS = [
         "A file that is quantised after this run is another model: what is forgotten in 16 bits has come back in 4 (from 21% to "
         "83% in published measurements). Only the files that stand in the table of files were measured."
     ),
-    "Retention is measured on the examples to keep and on nothing else: other abilities of the model may have changed.",
+    (
+        "Retention is measured on the examples to keep and on nothing else: other abilities of the model may have changed. Those "
+        "examples are what each step trains on to keep, in part or all, so that they are kept better than what was not."
+    ),
 ]

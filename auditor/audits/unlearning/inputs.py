@@ -4,6 +4,7 @@
 of one file and lists every problem.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -14,18 +15,25 @@ from auditor.audits import InputFile, Preview
 from auditor.audits.findings import Caution
 from auditor.audits.reading.columnar import Problems, check_lengths
 from auditor.audits.reading.settings import settings_of
+from auditor.audits.unlearning import reference as logs
 from auditor.audits.unlearning.examples import Example, plain
 from auditor.audits.unlearning.formats import LONGEST_TEXT, Loaded, load_examples, named
 from auditor.audits.unlearning.overlap import SAME, SAME_QUESTION, Overlap, overlaps
+from auditor.audits.unlearning.reference import Reference
+from auditor.audits.unlearning.reference_log import read_log
 from auditor.audits.unlearning.spec import UnlearningSpec
-from auditor.audits.unlearning.template import Template, pieces
+from auditor.audits.unlearning.template import QUESTION, Template, pieces
 from auditor.errors import InputError, ModelError, printable
 
 ROLES = ("forget", "retain", "holdout", "probes")
+#: Role of a log that stands in place of a reference model.
+REFERENCE = "reference"
 _NEEDED = ("forget", "retain")
 PREVIEW_ROWS = 50
 #: Rows whose tokens a preview counts (ours).
 _COUNTED = 20_000
+#: How passages that are to be gone on with are told: MUSE's by their columns, LUME's by their ids.
+_PASSAGES, _PASSAGE_ID = "verbmem", re.compile(r'[0-9"]sc[0-9]+$')
 #: Fewer examples than these to forget or to keep, and intervals say little (ours).
 FEW = 20
 
@@ -45,6 +53,8 @@ class UnlearningInputs:
     overlaps : tuple of Overlap
         Examples to forget that another file has in other words.
     cautions : tuple of Caution
+    reference : Reference or None
+        Figures of a model that has never learnt what is to be forgotten, if they were given as a log.
     """
 
     forget: tuple[Example, ...]
@@ -53,6 +63,7 @@ class UnlearningInputs:
     probes: tuple[Example, ...]
     overlaps: tuple[Overlap, ...]
     cautions: tuple[Caution, ...]
+    reference: Reference | None = None
 
 
 def read(files: Mapping[str, InputFile], spec: UnlearningSpec) -> UnlearningInputs:
@@ -61,7 +72,8 @@ def read(files: Mapping[str, InputFile], spec: UnlearningSpec) -> UnlearningInpu
     Parameters
     ----------
     files : mapping of str to InputFile
-        By role (`ROLES`); "forget" and "retain" must be there.
+        By role (`ROLES`); "forget" and "retain" must be there, "reference" may be: a log, which is read where something
+        is forgotten.
 
     Raises
     ------
@@ -78,7 +90,11 @@ def read(files: Mapping[str, InputFile], spec: UnlearningSpec) -> UnlearningInpu
     found = _overlaps(examples)
     _refuse_contradictions(found, loaded, problems)
     problems.refuse()
-    cautions += [*_noticed(examples), *_alike(found)]
+    cautions += [*_noticed(examples), *_continued(examples, spec), *_alike(found)]
+    reference = None
+    if REFERENCE in files and spec.unlearns:
+        reference, more = read_log(files[REFERENCE], spec, examples["forget"], examples.get("holdout", ()))
+        cautions += more
     return UnlearningInputs(
         examples["forget"],
         examples["retain"],
@@ -86,6 +102,7 @@ def read(files: Mapping[str, InputFile], spec: UnlearningSpec) -> UnlearningInpu
         examples.get("probes", ()),
         tuple(found),
         tuple(cautions),
+        reference,
     )
 
 
@@ -191,6 +208,26 @@ def _noticed(examples: Mapping[str, Sequence[Example]]) -> Iterator[Caution]:
         yield Caution(code="no-paraphrases", message=message)
 
 
+def _continued(examples: Mapping[str, Sequence[Example]], spec: UnlearningSpec) -> Iterator[Caution]:
+    """Passages that go on, put as questions: the model is asked in a form in which it never learnt them."""
+    if spec.prompt == QUESTION:
+        return
+    for role, rows in examples.items():
+        passages = [one for one in rows if one.question is not None and _goes_on(one)]
+        if passages:
+            message = (
+                f"Examples of the file {role} that are passages to go on with, not questions (MUSE's verbmem, LUME's sc): "
+                f"{len(passages):,}, such as row {passages[0].row:,}. The prompt puts them as questions, a form in which a model "
+                "has hardly learnt them, so that it seems to know less than it does: for files of passages, set the prompt to "
+                f"{QUESTION}."
+            )
+            yield Caution(code=f"passages-{role}", message=message, count=len(passages))
+
+
+def _goes_on(example: Example) -> bool:
+    return example.task == _PASSAGES or bool(_PASSAGE_ID.search(example.id))
+
+
 # ---- preview
 
 
@@ -207,8 +244,12 @@ def preview(role: str, file: InputFile, options: Mapping[str, Any]) -> Preview:
     InputError
         If the file as a whole cannot be read, or a setting is wrong.
     """
+    if role == REFERENCE:
+        return _preview_log(file)
     if role not in ROLES:
-        raise InputError("There is no such kind of file", value=role, fix=f"There are {', '.join(ROLES)}.")
+        raise InputError(
+            "There is no such kind of file", value=role, fix=f"There are {', '.join((*ROLES, REFERENCE))}."
+        )
     spec = settings_of(UnlearningSpec, options, named)
     problems, cautions = Problems(), list[Caution]()
     one = _load(file, spec, problems, cautions)
@@ -222,6 +263,28 @@ def preview(role: str, file: InputFile, options: Mapping[str, Any]) -> Preview:
         problems=tuple(str(error) for error in problems.errors),
         n_rows=one.table.n_rows,
         n_problems=problems.count,
+    )
+
+
+def _preview_log(file: InputFile) -> Preview:
+    """What a log holds; whether it is of the same examples is seen once all files are read."""
+    found = logs.read(file.path, file.name)
+    ratios, scores = len(found.truth_ratios), sum(map(len, found.min_k.values()))
+    parts = [f"{ratios:,} truth ratios"] if ratios else []
+    parts += [f"{scores:,} scores of min-k"] if scores else []
+    parts += [f"AUC of min-k {found.auc_min_k:.3f}"] if found.auc_min_k is not None else []
+    if not parts:
+        raise InputError("The log has none of the figures that a comparison needs", file=file.name)
+    if found.sha256:
+        parts.append(f"of the model with SHA-256 {found.sha256[:12]}…")
+    return Preview(
+        format=", ".join(parts),
+        columns=(),
+        mapping={},
+        rows=(),
+        problems=(),
+        n_rows=max(1, ratios, scores),
+        n_problems=0,
     )
 
 

@@ -148,11 +148,12 @@ def workload_of(spec: UnlearningSpec, length: int) -> Workload:
         length=length,
         reference=needs_reference(spec),
         written_bytes=2 if spec.unlearns else 4,
+        devices=spec.devices,
     )
 
 
 def check_method(spec: UnlearningSpec, given: UnlearningInputs, model: ModelFile) -> None:
-    """Refuse a method that cannot work on these examples or this model.
+    """Refuse a method that cannot work on these examples or this model, and a log of the start model as reference.
 
     Raises
     ------
@@ -170,6 +171,12 @@ def check_method(spec: UnlearningSpec, given: UnlearningInputs, model: ModelFile
             f"The method rmu steers layer {layer}, but {model.name} has {model.layers:,} layers, counted from 0",
             value=layer,
             fix="Set layer to a lower one in “Settings of the method”.",
+        )
+    if given.reference is not None and given.reference.sha256 == model.sha256:
+        raise InputError(
+            f"The reference, {given.reference.source}, is of the start model: it has learnt what is to be forgotten",
+            value=model.name,
+            fix="Give a log of a model that was trained without it, or none.",
         )
 
 

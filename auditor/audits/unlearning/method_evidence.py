@@ -14,7 +14,8 @@ _RULE = (
     "It is not forgotten where a lower end is above the limit or a single answer survives. It is inconclusive between, "
     "where a mean has no interval, where a file could not be measured, and where epsilon is not reached. What is said "
     "after half an answer takes no part, nor does what comes back when a copy is trained again. How near the model is to "
-    "one that has never learnt (forget quality) takes no part: flattened answers are further from it."
+    "one that has never learnt (forget quality) takes no part: flattened answers are further from it. Forgetting is judged by "
+    "the ends of intervals, retention by means as they are, whatever their intervals."
 )
 _FILES = (
     "Each file was opened again and read itself: a folder by torch, a GGUF file by llama.cpp, whose keys and values are "
@@ -25,17 +26,23 @@ _FILES = (
     "generated: that, the model alone was asked, before it was written."
 )
 _RELEARNING = (
-    "A copy was loaded from the folder and trained again by AdamW, all of the batch's loss on answer tokens; no file was "
-    "changed. Measured are answers to forget that it was not trained on. Steps, number of examples and rate are ours. What "
-    "it shows: how little it takes until the answers are likely again. A quick rise on answers to keep suggests that the "
-    "knowledge was hidden rather than gone; on a few of the answers to forget, that they open the way to the others, or "
-    "that answers of one form are quickly learnt. What it does not prove: a flat curve is that of these few steps on these "
-    "texts at this rate, and more steps, other texts or a higher rate may bring back what it does not."
+    "A copy was loaded from the folder, and one of the reference where there is one, and trained again by AdamW, all of the "
+    "batch's loss on answer tokens; no file was changed. Measured are answers to forget that it was not trained on. Steps, "
+    "number of examples and rate are ours. What it shows: how little it takes until the answers are likely again. A quick rise "
+    "on answers to keep suggests that the knowledge was hidden rather than gone; on a few of the answers to forget, that they "
+    "open the way to the others, or that answers of one form are quickly learnt. What it does not prove: a flat curve is that "
+    "of these few steps on these texts at this rate, and more steps, other texts or a higher rate may bring back what it does "
+    "not."
 )
 _ALONE = (
-    "There is no model that has never learnt the answers to compare with: how much of a rise is knowledge that was hidden, "
-    "and how much any model would learn from the same texts, cannot be told apart here. The start model's own curve would "
-    "be no such reference, since it knows them."
+    "{why}: how much of a rise is knowledge that was hidden, and how much any model would learn from the same texts, cannot be "
+    "told apart here. The start model's own curve would be no such reference, since it knows them."
+)
+_NO_MODEL = "There is no model that has never learnt the answers to compare with"
+_ONLY_A_LOG = "The reference is a log, which cannot be trained again"
+_BY_ADAPTERS = (
+    "As in the run itself, adapters of rank {rank} alone were trained (alpha twice the rank): a flat curve may be that of so few "
+    "weights, and training all of them may bring back what it does not."
 )
 _DATA = {"benign": "answers to keep, like none to forget", "items": "examples to forget"}
 
@@ -88,15 +95,28 @@ def relearning_words(findings: UnlearningFindings) -> str:
     """What was trained again, and what it does and does not prove."""
     if not findings.relearning:
         return "It was switched off: how fast the answers come back was not looked at." if findings.constraint else ""
-    lines = [_RELEARNING, *(_curve(one) for one in findings.relearning)]
+    rank = findings.training.lora_rank
+    lines = [_RELEARNING, *([_BY_ADAPTERS.format(rank=rank)] if rank else []), *map(_curve, findings.relearning)]
     if findings.reference_name:
         lines.append(
             f"Reference: {findings.reference_name}, SHA-256 {findings.reference_sha256}. That it has never learnt the answers is "
             "taken from who gave it. A rise that is steeper than the reference's tells that something was left."
         )
     else:
-        lines.append(_ALONE)
+        lines.append(_ALONE.format(why=_ONLY_A_LOG if findings.reference_log else _NO_MODEL))
     return "\n".join(lines)
+
+
+def reference_words(findings: UnlearningFindings) -> str:
+    """Which log stood in place of a reference; empty where none did."""
+    if not findings.reference_log:
+        return ""
+    whose = f" of the model with SHA-256 {findings.reference_log_model}" if findings.reference_log_model else ""
+    return (
+        f"Reference: {findings.reference_log}{whose}; its own SHA-256 stands among the inputs. Forget quality, privleak and the "
+        "reference attack are compared with its figures. That its model has never learnt the answers, and that the figures are "
+        "of it, is taken from who gave the log."
+    )
 
 
 def _curve(found: Relearning) -> str:

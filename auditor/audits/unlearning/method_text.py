@@ -1,7 +1,8 @@
 """What a report says of the method of an unlearning run, in plain text."""
 
 from auditor.audits.unlearning.findings import ConstraintInfo, ExportInfo, UnlearningFindings
-from auditor.audits.unlearning.method_evidence import files_words, relearning_words, rule_and_limits
+from auditor.audits.unlearning.method_evidence import files_words, reference_words, relearning_words, rule_and_limits
+from auditor.audits.unlearning.objective_settings import REFUSALS
 from auditor.audits.unlearning.words import counted, nats
 
 _QUESTION = (
@@ -22,7 +23,8 @@ _METHODS = {
     "simnpo": "SimNPO (arXiv:2410.07163): negative preference optimisation by mean token loss, without the start model.",
     "rmu": "Representation misdirection (arXiv:2403.03218): activations of one layer are drawn to a random direction on what is "
     "forgotten, and held on what is kept.",
-    "idk_dpo": "Direct preference for an answer that says nothing over the one that is forgotten (arXiv:2401.06121).",
+    "idk_dpo": "Direct preference for an answer that says nothing over the one that is forgotten (arXiv:2401.06121); the "
+    f"{len(REFUSALS)} answers that say nothing are ours.",
     "undial": "Self-distillation with adjusted logits (arXiv:2402.10052): the start model teaches, with the logits of the "
     "answer's tokens lowered.",
     "learn": "Plain fine-tuning on both files: nothing was forgotten. It makes a model that knows what a later run is to forget.",
@@ -34,7 +36,8 @@ _PARITY = (
 )
 _TRAINING = (
     "AdamW; {trained}, in {steps}. {kept} Losses are read at answer tokens only, and never "
-    "from the logits of a whole batch: chunked, with analytic gradients. Attention masks come from the lengths of texts."
+    "from the logits of a whole batch, but a part of its rows at a time. Short texts of a batch are filled up behind their ends, "
+    "where nothing attends to."
 )
 _MEASURES = (
     "The probability of an answer is a token's: exp of minus the mean loss over its own tokens; the token that ends it counts "
@@ -64,7 +67,7 @@ def methods(findings: UnlearningFindings) -> list[tuple[str, str]]:
         ("Training", _training(findings)),
         ("Examples", _data(findings)),
         ("Prompt, word for word", findings.prompt),
-        ("Measures", _MEASURES),
+        ("Measures", "\n".join(filter(None, (_MEASURES, reference_words(findings))))),
         ("Verdict: rule and limits", rule_and_limits(findings)),
         ("Files made of the model", _exports(findings)),
         ("Files, measured one by one", files_words(findings)),
@@ -141,11 +144,23 @@ def _training(findings: UnlearningFindings) -> str:
         steps=counted(info.steps, "step", "steps"),
         kept=kept,
     )
-    where = f"Computed in {findings.dtype} on {findings.device}, by {counted(info.world_size, 'process', 'processes')}."
+    where = _where(findings)
     again = ""
     if info.resumed_at:
         again = f"\nThe run was interrupted and went on from step {', '.join(f'{step:,}' for step in info.resumed_at)}."
     return f"{text}\n{where}{again}"
+
+
+def _where(findings: UnlearningFindings) -> str:
+    """What it was computed on, by how many processes, and how many batches make a step: results depend on both."""
+    info = findings.training
+    devices = list(dict.fromkeys(info.devices)) or [findings.device]
+    shared = "" if info.world_size == 1 else ", which shared the batches of a step and the layers of the model (FSDP)"
+    processes = counted(info.world_size, "process", "processes")
+    batches = "one batch" if info.accumulation == 1 else f"up to {info.accumulation or 0:,} batches"
+    of = "" if findings.method == "learn" else " to forget and as many to keep"
+    step = "" if info.accumulation is None else f" A step adds up {batches}{of}."
+    return f"Computed in {findings.dtype} on {' and '.join(devices)}, by {processes}{shared}.{step}"
 
 
 def _data(findings: UnlearningFindings) -> str:

@@ -19,12 +19,15 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from auditor.audits.unlearning.metrics.truth_ratio import truth_ratio
-from auditor.audits.unlearning.scored import Evaluation, Scored, spaced
+from auditor.audits.unlearning.scored import Evaluation, EvaluationSettings, Scored, spaced
+from auditor.audits.unlearning.template import QUESTION
 from auditor.errors import InputError
 
 #: Metrics of open-unlearning's logs that are read.
 _RATIOS, _AUC = "forget_truth_ratio", "mia_min_k"
 _FIX = "Give a log of `auditor evaluate --log`, of TOFU (eval_log_forget.json) or of open-unlearning (TOFU_EVAL.json)."
+_CUT_FIX = "Copy the log anew, or make it once more."
+_SETS = ("forget", "holdout")
 
 
 class Reference(BaseModel):
@@ -35,6 +38,9 @@ class Reference(BaseModel):
     source: str = Field(description="Where they are from, in words.")
     prompt: str | None = Field(default=None, description="How questions were put, where that is known.")
     sha256: str | None = Field(default=None, description="Hash of the model, where that is known.")
+    settings: EvaluationSettings | None = Field(
+        default=None, description="How they were computed, where that is known."
+    )
     truth_ratios: tuple[float, ...] = Field(default=(), description="R of each example to forget.")
     examples: tuple[str, ...] | None = Field(
         default=None,
@@ -60,9 +66,10 @@ def of_evaluation(evaluation: Evaluation, source: str) -> Reference:
         Its model, in words.
     """
     forget = [one for one in evaluation.of("forget") if one.truth_ratio is not None]
-    sets = {name: evaluation.of(name) for name in ("forget", "holdout")}
+    sets = {name: evaluation.of(name) for name in _SETS}
     return Reference(
         source=source,
+        settings=evaluation.settings,
         truth_ratios=tuple(one.truth_ratio for one in forget if one.truth_ratio is not None),
         examples=tuple(one.key for one in forget),
         min_k={name: _scores(rows) for name, rows in sets.items()},
@@ -74,29 +81,49 @@ def _scores(rows: Sequence[Scored]) -> dict[str, float]:
     return {one.key: one.scores["min_k"] for one in rows if "min_k" in one.scores}
 
 
-def read(path: Path) -> Reference:
+def read(path: Path, name: str | None = None) -> Reference:
     """A reference from a log.
+
+    Parameters
+    ----------
+    path : Path
+    name : str, optional
+        What a person calls the file, where it lies under another name.
 
     Raises
     ------
     InputError
-        If the file is none that is known, or holds no figure that could be used.
+        If the file is none that is known, was cut off, or holds no figure that could be used.
     """
+    name = name or path.name
     try:
-        found = json.loads(path.read_bytes())
+        found = _parsed(path.read_bytes(), name)
     except OSError as error:
-        raise InputError(f"The log cannot be read: {error.strerror}", file=path.name) from error
-    except (ValueError, RecursionError) as error:
-        raise InputError("The log is no JSON", file=path.name, fix=_FIX) from error
+        raise InputError(f"The log cannot be read: {error.strerror}", file=name) from error
     if not isinstance(found, dict):
-        raise InputError("The log is no JSON object", file=path.name, fix=_FIX)
+        raise InputError("The log is no JSON object", file=name, fix=_FIX)
     if "examples" in found and "metrics" in found:
-        return _of_own_log(found, path.name)
+        return _of_own_log(found, name)
     if "average_perturb_loss" in found:
-        return _of_tofu(found, path.name)
+        return _of_tofu(found, name)
     if _RATIOS in found or _AUC in found:
-        return _of_open_unlearning(found, path.name)
-    raise InputError("The log has none of the figures that a comparison needs", file=path.name, fix=_FIX)
+        return _of_open_unlearning(found, name)
+    raise InputError("The log has none of the figures that a comparison needs", file=name, fix=_FIX)
+
+
+def _parsed(data: bytes, name: str) -> Any:
+    try:
+        text = data.decode("utf-8-sig")
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        is_begun = text.lstrip()[:1] in ("{", "[")
+        # A parser stops at the end of what was cut off, or at the quotation mark that nothing closes.
+        is_cut = error.pos >= len(text.rstrip()) - 1 or error.msg.startswith("Unterminated string")
+        if is_begun and is_cut:
+            raise InputError("The log breaks off", file=name, row=error.lineno, fix=_CUT_FIX) from error
+        raise InputError("The log is no JSON", file=name, fix=_FIX) from error
+    except (ValueError, RecursionError) as error:
+        raise InputError("The log is no JSON", file=name, fix=_FIX) from error
 
 
 def _of_own_log(found: Mapping[str, Any], name: str) -> Reference:
@@ -106,8 +133,35 @@ def _of_own_log(found: Mapping[str, Any], name: str) -> Reference:
         first = error.errors()[0]
         column = ".".join(map(str, first["loc"]))
         raise InputError(f"The log is damaged: {first['msg']}", file=name, column=column, fix=_FIX) from error
+    _require_whole(evaluation, found.get("n"), name)
     known = {field: found[field] for field in ("prompt", "sha256") if isinstance(found.get(field), str)}
+    if found.get("benchmark") == "muse":
+        known["prompt"] = QUESTION  # its texts are read as they are, whatever prompt was given
     return of_evaluation(evaluation, f"the log {name}").model_copy(update=known)
+
+
+def _require_whole(evaluation: Evaluation, told: Any, name: str) -> None:
+    """Refuse a log that holds fewer examples than were evaluated, or figures that are no numbers.
+
+    Raises
+    ------
+    InputError
+    """
+    for role in _SETS:
+        rows = evaluation.of(role)
+        n = told.get(role) if isinstance(told, dict) else None
+        if isinstance(n, int) and rows and len(rows) != n:
+            problem = (
+                f"The log says that {n:,} examples of the file {role} were evaluated, and holds {len(rows):,} of them"
+            )
+            raise InputError(problem, file=name, column="examples", fix=_CUT_FIX)
+        for one in rows:
+            used = {"loss": one.loss, "truth_ratio": one.truth_ratio, "min_k": one.scores.get("min_k")}
+            for column, value in used.items():
+                if value is not None and not np.isfinite(value):
+                    raise InputError(
+                        "A figure is no number", file=name, row=one.row, column=column, value=value, fix=_FIX
+                    )
 
 
 def _of_tofu(found: Mapping[str, Any], name: str) -> Reference:

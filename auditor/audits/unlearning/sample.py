@@ -38,7 +38,7 @@ UNLEARN: Mapping[str, Any] = MappingProxyType(
         "dual_warmup_epochs": 0,
         "probe_steps": 2,
         "checkpoint_steps": 4,
-        "relearn_steps": 5,
+        "relearn_steps": 3,
         "relearn_items": 2,
     }
 )

@@ -158,6 +158,15 @@ class UnlearningSpec(BaseModel):
         description="Batches of an optimizer step. It changes results as a larger batch does.",
         json_schema_extra={"unit": "batches"},
     )
+    devices: int = Field(
+        default=1,
+        ge=1,
+        le=1024,
+        title="Devices",
+        description="Graphics processors that train together, each computing a part of the accumulated batches and holding a "
+        "part of the layers (FSDP); on a processor, processes. The accumulation must be a multiple of them.",
+        json_schema_extra={"unit": "devices"},
+    )
     learning_rate: float = Field(
         default=1e-5, gt=0, le=1, title="Learning rate", description="Of AdamW, at its highest."
     )
@@ -195,7 +204,8 @@ class UnlearningSpec(BaseModel):
         ge=0,
         le=100_000,
         title="Checkpoint every",
-        description="An interrupted run goes on from its last checkpoint, on a processor bit for bit. 0: one every two minutes.",
+        description="An interrupted run goes on from its last checkpoint, on a processor bit for bit. 0: one every two minutes, "
+        "more seldom where writing one would take over a twentieth of the time.",
         json_schema_extra={"unit": "steps"},
     )
     probe_steps: int = Field(
@@ -338,6 +348,17 @@ class UnlearningSpec(BaseModel):
         if first is not None and cap < first:
             raise ValueError(f"it lies below the first lambda, {first:g}")
         return cap
+
+    @field_validator("devices")
+    @classmethod
+    def _share_the_batches(cls, devices: int, asked: ValidationInfo) -> int:
+        batches = asked.data.get("accumulation")
+        if batches is not None and batches % devices:
+            raise ValueError(
+                f"{devices:,} devices cannot share the {batches:,} accumulated batches of a step evenly: set the accumulation to "
+                f"{devices:,} or a multiple of it"
+            )
+        return devices
 
     @field_validator("settings")
     @classmethod

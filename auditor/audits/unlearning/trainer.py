@@ -5,33 +5,40 @@ An epoch sees every example to forget once, in an order drawn anew; examples to 
 anew whenever all have been seen. Both are functions of the seed and the step alone, so that nothing of them needs to be
 kept. A checkpoint holds weights, moments, the objective's state and torch's random states: a process that goes on from
 it computes, on a processor with as many threads, the same bits as one that was never stopped.
+
+Processes that train together (`World`) all run this loop. They share out the batches of a step, add up gradients and
+losses, and so take the step that one process would take, but for the order of sums; each steps its part of the weights.
+What is told, decided and written down, the first one tells, decides and writes.
 """
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from math import isfinite
 from typing import Any
 
 import torch
 
 from auditor.audits import Context
-from auditor.audits.stages import stop_if_asked
+from auditor.audits.stages import stopped
 from auditor.audits.unlearning.batches import Batch, Tokens, collate, order
 from auditor.audits.unlearning.objectives import Objective, StepLosses
-from auditor.audits.unlearning.training import Probe, StepRow, Trained, TrainingSettings
-from auditor.errors import Cancelled, ModelError, RunError
+from auditor.audits.unlearning.training import Probe, StepRow, Trained, TrainingSettings, step_rows
+from auditor.audits.unlearning.turns import turns, unlabelled
+from auditor.errors import ModelError, RunError
 from auditor.files import sha256_of_json
 from auditor.models.optimiser import AdamSettings, Optimiser
 from auditor.models.trainable import Trainable
 from auditor.models.training_state import KEPT, Checkpoints, Saved, random_states, restore_random
+from auditor.models.world import ALONE, World
 
 Prober = Callable[[int], Probe | None]
 #: Examples to keep are drawn with a seed of their own, so that their order is not that of the examples to forget.
 _RETAIN_SEED = 1_000_003
 _PAD = 0
-#: Between two checkpoints, where no number of steps is asked for: what a kill may cost.
-_CHECKPOINT_SECONDS = 120.0
+#: Between two checkpoints, where no number of steps is asked for: what a kill may cost; and how many times as long as one took
+#: to write, which is minutes for large models.
+_CHECKPOINT_SECONDS, _TIMES_AS_LONG = 120.0, 20.0
 
 
 def train(
@@ -44,6 +51,7 @@ def train(
     probe: Prober | None = None,
     *,
     stage: str = "training",
+    world: World = ALONE,
 ) -> Trained:
     """Train a model, or go on where an earlier process was stopped.
 
@@ -63,6 +71,9 @@ def train(
         Called with the number of steps taken, the model in its weights after them; tells what it found or None.
     stage : str
         Of several trainings in a run.
+    world : World
+        The processes that train together, all of which call this. Probes are called in every one of them. At the end their
+        models have the weights of the last step; those that are kept are in the checkpoints.
 
     Returns
     -------
@@ -79,7 +90,7 @@ def train(
     """
     if not forget:
         raise ValueError("there is nothing to train on")
-    return _Training(learner, objective, forget, retain, settings, context, probe, stage).run()
+    return _Training(learner, objective, forget, retain, settings, context, probe, stage, world).run()
 
 
 class _Training:
@@ -93,25 +104,28 @@ class _Training:
         context: Context,
         probe: Prober | None,
         stage: str,
+        world: World,
     ) -> None:
         self._learner, self._objective, self._forget, self._retain = learner, objective, forget, retain
         self._settings, self._context, self._probe, self._stage = settings, context, probe, stage
+        self._world = world
         self._per_epoch = settings.steps_per_epoch(len(forget))
         self._total = settings.epochs * self._per_epoch
+        if objective.needs_reference:
+            learner.hold_reference()
+        learner.spread(world)
         adam = AdamSettings(weight_decay=settings.weight_decay)
-        self._optimiser = Optimiser(learner.named, adam)
+        self._optimiser = Optimiser(learner.named, adam, world)
         self._checkpoints = Checkpoints(context.checkpoints / stage)
         self._best: tuple[int, Probe] | None = None
         self._saved_bests: list[int] = []
         self._resumed_at: tuple[int, ...] = ()
         self._elsewhere: tuple[str, ...] = ()
-        self._written, self._saved_at = -1, time.monotonic()
+        self._written, self._saved_at, self._saving = -1, time.monotonic(), 0.0
 
     def run(self) -> Trained:
-        if self._objective.needs_reference:
-            self._learner.hold_reference()
-        self._identity = self._fingerprint()
-        torch.manual_seed(self._context.seed)
+        self._identity = self._world.told(self._fingerprint())
+        torch.manual_seed(self._context.seed + self._world.rank)
         step = self._resume()
         self._context.progress(step, self._total, self._message(step))
         while step < self._total:
@@ -120,7 +134,7 @@ class _Training:
             step += 1
             self._tell(row)
             self._probed(step)
-            if step == self._total or self._is_due(step):
+            if self._world.told(step == self._total or self._is_due(step)):
                 self._save(step)
         return self._ended()
 
@@ -130,14 +144,19 @@ class _Training:
         """Step number `step`, from 0."""
         begun = time.perf_counter()
         epoch, within = divmod(step, self._per_epoch)
-        pairs = list(self._batches(epoch, within))
+        places = self._places(within)
         n_tokens = 0
         losses: list[StepLosses] = []
         with self._learner.training():
-            for forget, retain in pairs:
-                losses.append(self._objective.backward(self._learner, forget, retain, 1 / len(pairs)))
-                n_tokens += forget.n_tokens + (retain.n_tokens if retain is not None else 0)
-        mean = StepLosses(_mean([found.forget for found in losses]), _mean_of_known([found.retain for found in losses]))
+            for place in turns(places, self._world.rank, self._world.size):
+                forget, retain = self._batches(epoch, places[0] if place is None else place)
+                if place is None:
+                    forget, retain = unlabelled(forget), None if retain is None else unlabelled(retain)
+                found = self._objective.backward(self._learner, forget, retain, 1 / len(places))
+                if place is not None:
+                    losses.append(found)
+                    n_tokens += forget.n_tokens + (retain.n_tokens if retain is not None else 0)
+        mean, n_tokens = self._mean(losses, n_tokens, len(places))
         self._check(mean, step)
         rate = self._settings.rate(step, self._per_epoch)
         norm = self._optimiser.step(rate, self._settings.max_gradient_norm)
@@ -157,16 +176,26 @@ class _Training:
             tokens_per_s=n_tokens / (time.perf_counter() - begun),
         )
 
-    def _batches(self, epoch: int, within: int) -> Iterator[tuple[Batch, Batch | None]]:
-        """The batches of a step: to forget, and to keep."""
-        size, accumulated = self._settings.batch_size, self._settings.accumulation
+    def _mean(self, own: Sequence[StepLosses], n_tokens: int, n: int) -> tuple[StepLosses, int]:
+        """Means over the batches of all processes, and their tokens."""
+        retained = [found.retain for found in own if found.retain is not None]
+        forget, retain, tokens = self._world.totals([sum(found.forget for found in own), sum(retained), n_tokens])
+        return StepLosses(forget / n, retain / n if self._retain else None), int(tokens)
+
+    def _places(self, within: int) -> range:
+        """Places in the epoch of the batches of a step."""
+        n_batches = -(-len(self._forget) // self._settings.batch_size)
+        begin = within * self._settings.accumulation
+        return range(begin, min(begin + self._settings.accumulation, n_batches))
+
+    def _batches(self, epoch: int, place: int) -> tuple[Batch, Batch | None]:
+        """The batch at a place in an epoch: to forget, and to keep."""
+        size = self._settings.batch_size
         sequence = order(len(self._forget), epoch, self._context.seed)
         n_batches = -(-len(self._forget) // size)
-        begin = within * accumulated
-        for place in range(begin, min(begin + accumulated, n_batches)):
-            forget = [self._forget[index] for index in sequence[place * size : (place + 1) * size]]
-            retain = self._kept((epoch * n_batches + place) * size, size)
-            yield self._batch(forget), self._batch(retain) if retain else None
+        forget = [self._forget[index] for index in sequence[place * size : (place + 1) * size]]
+        retain = self._kept((epoch * n_batches + place) * size, size)
+        return self._batch(forget), self._batch(retain) if retain else None
 
     def _batch(self, tokens: Sequence[Tokens]) -> Batch:
         return collate(tokens, _PAD).to(self._learner.device)
@@ -219,29 +248,37 @@ class _Training:
         # Whether and how somebody looks must not change what is trained.
         restore_random(before, self._learner.device)
         limit = self._settings.retain_limit
-        if found is None or limit is None or not found.retain <= limit:
+        if found is None or limit is None or not found.retain <= limit or not isfinite(found.forget):
             return
         if self._best is None or found.forget < self._best[1].forget:
             self._best = (step, found)
             if self._settings.keep == "best":
-                self._checkpoints.write_best(step, self._optimiser.weights())
+                self._write_best(step)
+
+    def _write_best(self, step: int) -> None:
+        weights = self._optimiser.weights()
+        if self._world.is_first:
+            self._checkpoints.write_best(step, weights)
+            # One that no checkpoint names is of no use once there is a better one.
+            self._checkpoints.keep_best({*self._saved_bests, step})
 
     # ---- checkpoints
 
     def _stop_if_asked(self, step: int) -> None:
-        try:
-            stop_if_asked(self._context)
-        except Cancelled:
-            if step not in (0, self._written):
-                self._save(step)
-            raise
+        if not self._world.told(self._context.cancelled()):
+            return
+        if step not in (0, self._written):
+            self._save(step)
+        raise stopped()
 
     def _is_due(self, step: int) -> bool:
         """Whether it is time for a checkpoint. When one is written changes nothing of what is trained."""
         every = self._settings.checkpoint_every
-        return step % every == 0 if every else time.monotonic() - self._saved_at >= _CHECKPOINT_SECONDS
+        wait = max(_CHECKPOINT_SECONDS, _TIMES_AS_LONG * self._saving)
+        return step % every == 0 if every else time.monotonic() - self._saved_at >= wait
 
     def _save(self, step: int) -> None:
+        begun = time.monotonic()
         best = None if self._best is None else [self._best[0], self._best[1].forget, self._best[1].retain]
         facts = {
             "identity": self._identity,
@@ -251,23 +288,28 @@ class _Training:
             "elsewhere": list(self._elsewhere),
             **self._surroundings(),
         }
-        self._checkpoints.write(step, self._optimiser.tensors() | random_states(self._learner.device), facts)
+        tensors = self._optimiser.tensors() | random_states(self._learner.device, self._world)
+        if self._world.is_first:
+            self._checkpoints.write(step, tensors, facts)
         self._written, self._saved_at = step, time.monotonic()
+        self._saving = self._saved_at - begun
         # The checkpoint before this one is kept too, and may know another best step.
         self._saved_bests = [*self._saved_bests, self._best[0] if self._best else 0][-KEPT:]
-        self._checkpoints.keep_best(set(self._saved_bests))
+        if self._world.is_first:
+            self._checkpoints.keep_best(set(self._saved_bests))
 
     def _surroundings(self) -> dict[str, Any]:
-        """What decides, beside the checkpoint, whether the same bits come out."""
+        """What decides, beside the checkpoint, whether the same bits come out; of the first process."""
         return {
             "device": self._learner.model.device_name,
             "threads": torch.get_num_threads(),
+            "processes": self._world.size,
             "torch": str(torch.__version__),
         }
 
     def _resume(self) -> int:
         """Go on from the latest checkpoint; the step to take next."""
-        saved = self._checkpoints.latest()
+        saved = self._latest()
         if saved is None:
             return 0
         if saved.facts.get("identity") != self._identity:
@@ -279,7 +321,7 @@ class _Training:
             self._optimiser.load(saved.tensors)
         except (ValueError, KeyError) as error:
             raise RunError(f"The checkpoints of this run do not fit the model: {error}. Start a new run.") from error
-        restore_random(saved.tensors, self._learner.device)
+        restore_random(saved.tensors, self._learner.device, self._world)
         self._objective.load(saved.facts["objective"])
         if (best := saved.facts["best"]) is not None:
             self._best = (int(best[0]), Probe(forget=best[1], retain=best[2]))
@@ -288,6 +330,14 @@ class _Training:
         self._elsewhere = (*saved.facts["elsewhere"], *self._elsewhere)
         self._written = saved.step
         return saved.step
+
+    def _latest(self) -> Saved | None:
+        """The latest checkpoint; of processes that train together the first one has its tensors."""
+        saved = self._checkpoints.latest() if self._world.is_first else None
+        told = self._world.told(None if saved is None else [saved.step, dict(saved.facts)])
+        if told is None or self._world.is_first:
+            return saved
+        return Saved(told[0], {}, told[1])
 
     def _warn_of_other_surroundings(self, saved: Saved) -> None:
         now = self._surroundings()
@@ -329,11 +379,11 @@ class _Training:
         kept = self._total
         if self._settings.keep == "best" and self._best is not None:
             kept = self._best[0]
-            if kept != self._total:
+            if kept != self._total and self._world.is_alone:
                 self._optimiser.load_weights(self._checkpoints.best(kept))
         return Trained(
             steps=self._total,
-            rows=tuple(self._rows()),
+            rows=step_rows(self._context.rows(self._stage)),
             best_step=self._best[0] if self._best else None,
             best=self._best[1] if self._best else None,
             kept_step=kept,
@@ -341,24 +391,10 @@ class _Training:
             resumed_at=self._resumed_at,
             warnings=self._objective.warnings(),
             elsewhere=self._elsewhere,
+            devices=tuple(self._world.heard(self._learner.model.device_name)),
         )
-
-    def _rows(self) -> Iterator[StepRow]:
-        """One row a step: steps that were taken again after a kill have several, of which the last one counts."""
-        found: Mapping[int, dict[str, Any]] = {int(row["step"]): row for row in self._context.rows(self._stage)}
-        for step in sorted(found):
-            yield StepRow.model_validate(found[step])
 
 
 def _written(tokens: Tokens) -> list[Any]:
     other = tokens.alternative
     return [list(tokens.ids), tokens.answer_from, None if other is None else _written(other)]
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
-
-
-def _mean_of_known(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return _mean(known) if known else None

@@ -1,8 +1,9 @@
 """What a training is asked for and what came of it, without torch: settings, one row a step, the best step."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import ceil, cos, pi
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -46,7 +47,7 @@ class TrainingSettings(BaseModel):
         default=0,
         ge=0,
         title="Checkpoint every",
-        description="Steps between two checkpoints; 0 for one every two minutes.",
+        description="Steps between two checkpoints; 0 for one every two minutes, or as seldom as writing one is worth.",
     )
     retain_limit: float | None = Field(
         default=None,
@@ -140,6 +141,8 @@ class Trained:
         What a person should know of how the objective went, in sentences.
     elsewhere : tuple of str
         Where a process went on in other surroundings than the one before it, in sentences.
+    devices : tuple of str
+        What each of the processes that trained together computed on, in words.
     """
 
     steps: int
@@ -151,3 +154,16 @@ class Trained:
     resumed_at: tuple[int, ...] = ()
     warnings: tuple[str, ...] = ()
     elsewhere: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
+
+
+def step_rows(rows: Iterable[Mapping[str, Any]]) -> tuple[StepRow, ...]:
+    """One row a step, in order: steps that were taken again after a kill have several, of which the last one counts.
+
+    Parameters
+    ----------
+    rows : iterable of mapping
+        As they were flushed.
+    """
+    found = {int(row["step"]): row for row in rows}
+    return tuple(StepRow.model_validate(found[step]) for step in sorted(found))

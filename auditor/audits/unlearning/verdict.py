@@ -127,7 +127,14 @@ def _without_interval(outcome: Outcome) -> bool:
 
 
 def _unread(outcome: Outcome) -> list[FileFigures]:
-    return [file for file in outcome.files if file.forget.value is None]
+    """Files that could not be measured, or not in every way in which the model was asked."""
+    return [file for file in outcome.files if file.forget.value is None or ways_missing(outcome, file)]
+
+
+def ways_missing(outcome: Outcome, file: FileFigures) -> list[str]:
+    """Ways in which the model was asked and a file that was measured was not, such as a chat template that is lost in it."""
+    known = in_ways(file)
+    return [ASKED[name] for name in outcome.asked() if name not in known] if file.forget.value is not None else []
 
 
 def kept(outcome: Outcome, after: Metric | None) -> float:
@@ -185,7 +192,8 @@ def _why(outcome: Outcome, state: State) -> str:
     if _without_interval(outcome):
         return "a single example has no interval; "
     if unread := _unread(outcome):
-        return f"{unread[0].name} could not be measured; "
+        how = f" asked {' or '.join(missing)}" if (missing := ways_missing(outcome, unread[0])) else ""
+        return f"{unread[0].name} could not be measured{how}; "
     return f"the interval of the probability reaches across {percent(outcome.most_probability)}; "
 
 

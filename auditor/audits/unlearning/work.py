@@ -5,7 +5,6 @@ The model is loaded when a stage first needs it. Worker processes only.
 
 import gc
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -29,23 +28,27 @@ from auditor.audits.unlearning.material import (
     with_alternatives,
     workload_of,
 )
-from auditor.audits.unlearning.measuring import PROBES, Losses, Measured, losses, margin, measure
+from auditor.audits.unlearning.measuring import PROBES, Measured, losses, margin, measure
+from auditor.audits.unlearning.probing import Prober
 from auditor.audits.unlearning.scored import EvaluationSettings
 from auditor.audits.unlearning.spec import UnlearningSpec
 from auditor.audits.unlearning.stage_results import Bound, GgufExport, TrainingResult, rounding
 from auditor.audits.unlearning.template import Template
-from auditor.audits.unlearning.training import Probe, Trained
+from auditor.audits.unlearning.together import Task, require_devices, train_together
+from auditor.audits.unlearning.training import Trained, TrainingSettings
 from auditor.errors import InputError, ModelError
+from auditor.processor import usable_cores
 
 if TYPE_CHECKING:
     from auditor.audits.unlearning.batches import Tokens
+    from auditor.audits.unlearning.objectives import Objective
     from auditor.audits.unlearning.reference import Reference
     from auditor.models.trainable import Trainable
 
 #: Names under the run's artefacts.
 FOLDER, GGUF = "model", "model.gguf"
-#: Rows of these names are flushed by the trainer, and by the probes while it trains.
-TRAINING, TRACE = "training", "trace"
+#: Rows of this name are flushed by the trainer.
+TRAINING = "training"
 
 
 class Work:
@@ -78,6 +81,8 @@ class Work:
         self._is_trained = False
         self.reference: Reference | None = None
         check_method(spec, given, self.model)
+        if spec.devices > 1:
+            require_devices(spec.devices, spec.device)
         self._require_start_elsewhere()
 
     def close(self) -> None:
@@ -210,31 +215,64 @@ class Work:
         forget, retain = texts.forget, texts.retain
         if not spec.unlearns:
             forget, retain = (*forget, *retain), ()
-        trained = train(
-            learner,
-            method,
-            with_alternatives(forget, learner.model.words, spec, end=self.end, seed=context.seed),
-            retain,
-            training_settings(spec, bound.retain_limit),
-            context,
-            self._prober(texts) if spec.unlearns else None,
-            stage=TRAINING,
-        )
+        forget = tuple(with_alternatives(forget, learner.model.words, spec, end=self.end, seed=context.seed))
+        settings = training_settings(spec, bound.retain_limit)
+        probe = self._prober(texts) if spec.unlearns else None
+        if spec.devices > 1:
+            trained = self._train_together(method, forget, retain, settings, probe)
+        else:
+            trained = train(learner, method, forget, retain, settings, context, probe, stage=TRAINING)
         info = self._info(trained, bound)
         self._is_trained = True
         # From here on it is the model that is written down, so that every figure after is of what the files hold.
-        trained_probability = self._probed(texts)["forget"].probability if spec.unlearns else 0.0
+        before = self._forget_probability(probe)
         learner.settle(self._file_type())
         return TrainingResult(
             info=info,
             retain_loss=losses(learner, texts.retain, spec.batch_size).mean,
             state=trained.state,
-            warnings=method.warnings(),
+            warnings=trained.warnings,
             elsewhere=trained.elsewhere,
-            rounded=rounding(trained_probability, self._probed(texts)["forget"].probability) if spec.unlearns else "",
+            rounded=rounding(before, self._forget_probability(probe)),
             device=learner.model.device_name,
             dtype=learner.model.precision.dtype,
         )
+
+    def _train_together(
+        self,
+        method: "Objective",
+        forget: tuple["Tokens", ...],
+        retain: tuple["Tokens", ...],
+        settings: TrainingSettings,
+        probe: Prober | None,
+    ) -> Trained:
+        """Train in processes with a device each; the model here waits, and takes the weights that came out."""
+        from auditor.models.training_state import Checkpoints
+
+        spec, context, learner = self.spec, self.context, self.learner
+        task = Task(
+            model=self.model,
+            lora_rank=learner.lora_rank,
+            dtype=learner.model.precision.dtype,
+            device=learner.device.type,
+            gradient_checkpointing=spec.gradient_checkpointing,
+            threads=max(1, usable_cores() // spec.devices),
+            workload=workload_of(spec, longest(self.material, learner.model.words, spec, context.seed)),
+            method=method.name,
+            method_settings=method.settings.model_dump(mode="json"),
+            forget=forget,
+            retain=retain,
+            settings=settings,
+            probe_forget=None if probe is None else tuple(probe.forget),
+            probe_retain=() if probe is None else tuple(probe.retain),
+            seed=context.seed,
+            stage=TRAINING,
+            folder=context.checkpoints.parent,
+        )
+        with learner.aside():
+            trained = train_together(task, spec.devices, context)
+        learner.take(Checkpoints(context.checkpoints / TRAINING).weights(trained.kept_step))
+        return trained
 
     def _file_type(self) -> Literal["float32", "bfloat16"]:
         """Precision of the weights that are written down."""
@@ -245,6 +283,9 @@ class Work:
         paces = [row.tokens_per_s for row in trained.rows]
         return TrainingInfo(
             steps=trained.steps,
+            world_size=len(trained.devices),
+            devices=trained.devices,
+            accumulation=self.spec.accumulation,
             kept_step=trained.kept_step,
             best_step=trained.best_step,
             lora_rank=self.spec.lora_rank,
@@ -256,34 +297,16 @@ class Work:
             resumed_at=trained.resumed_at,
         )
 
-    def _prober(self, texts: Material) -> Callable[[int], Probe]:
-        """Measures a few answers while the model is trained."""
+    @staticmethod
+    def _forget_probability(probe: Prober | None) -> float:
+        return 0.0 if probe is None else probe.losses()["forget"].probability
 
-        def probe(step: int) -> Probe:
-            found = self._probed(texts)
-            row = {
-                "step": step,
-                "forget_probability": found["forget"].probability,
-                "retain_probability": found["retain"].probability,
-                "retain_loss": found["retain"].mean,
-                "n": max(len(one.counts) for one in found.values()),
-            }
-            for name in ("forget_probability", "retain_probability"):
-                self.context.metric(name, float(row[name]), step)
-            self.context.row(TRACE, row)
-            return Probe(forget=found["forget"].probability, retain=found["retain"].mean)
-
-        return probe
-
-    def _probed(self, texts: Material) -> dict[str, Losses]:
-        """Losses of a few texts to forget and to keep, with the model as it is now."""
-        most, batch_size = self.spec.probe_examples, self.spec.batch_size
+    def _prober(self, texts: Material) -> Prober:
+        """Measures a few answers with the model as it is."""
+        most = self.spec.probe_examples
         # What is forgotten is an answer, as the verdict counts it; epsilon bounds all that was trained on.
         forget = [_without(self.end, text) for text in spread(texts.forget, most)]
-        return {
-            "forget": losses(self.learner, forget, batch_size),
-            "retain": losses(self.learner, spread(texts.retain, most), batch_size),
-        }
+        return Prober(self.learner, forget, spread(texts.retain, most), self.spec.batch_size, self.context)
 
     def _trained(self, bound: Bound) -> "Trainable":
         """The model as training left it; a later process takes it from the last checkpoint."""

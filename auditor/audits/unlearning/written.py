@@ -4,7 +4,10 @@ Nothing here is measured of a model that happens to be in memory: every file is 
 by llama.cpp. What was forgotten in 16 bits has come back in 4.
 """
 
+import errno
+import os
 import secrets
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -31,6 +34,7 @@ from auditor.audits.unlearning.stage_results import Quantised
 from auditor.audits.unlearning.template import Template
 from auditor.audits.unlearning.verdict import FORGOTTEN, RETAINED
 from auditor.errors import ModelError
+from auditor.files import is_disk_full
 from auditor.models.file import Kind, ModelFile
 
 if TYPE_CHECKING:
@@ -42,6 +46,8 @@ _Telling = Callable[[Sequence[tuple[Sequence[int], int]], Callable[[int], None]]
 #: Kind of a probe -> the metric that its mean is.
 _METRICS = {kind: f"probe_{kind}_probability" for kind in (PARAPHRASE, PREFIX, CHAT)}
 _PROBED = "probes_probability"
+#: Size of a quantised file at most, as a share of the one in 16 bits: 34 and 18 bytes for 32 weights, and what stays as it was.
+_MOST_OF_SOURCE: Mapping[Kind, float] = {"Q8_0": 0.6, "Q4_0": 0.45}
 _NONE = "There are no such examples."
 
 
@@ -100,7 +106,13 @@ class Written:
     # ---- files
 
     def quantised(self, source: ExportInfo | None) -> Quantised:
-        """Make the quantised files that were asked for from the GGUF file of the model."""
+        """Make the quantised files that were asked for from the GGUF file of the model.
+
+        Raises
+        ------
+        OSError
+            If the disk is full: what can be made with more room is not told as something that cannot be.
+        """
         if source is None:
             return Quantised()
         made, not_made = list[ExportInfo](), list[str]()
@@ -123,10 +135,13 @@ class Written:
         for left in (target, *target.parent.glob(f"{target.stem}.*.part.gguf")):
             left.unlink(missing_ok=True)
         part = target.with_name(f"{target.stem}.{secrets.token_hex(4)}.part.gguf")
+        _require_room(target, int(source.size_bytes * _MOST_OF_SOURCE[kind]))
         try:
             requantise(path, part, kind, made_from=source.sha256)
             part.replace(target)
         except OSError as error:
+            if is_disk_full(error):
+                raise
             raise ModelError(f"The file {target.name} could not be written: {error.strerror or error}.") from error
         finally:
             part.unlink(missing_ok=True)
@@ -250,6 +265,12 @@ class Written:
             return read(given, tell)
 
         return reading
+
+
+def _require_room(target: Path, n_bytes: int) -> None:
+    """Look before llama.cpp writes, which cannot tell a full disk from anything else."""
+    if shutil.disk_usage(target.parent).free < n_bytes:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
 
 
 def _by_torch(reader: "Readable") -> _Telling:

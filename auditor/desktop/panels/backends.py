@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 from auditor import __version__
 from auditor.desktop import theme
 from auditor.desktop.panels import backends_tested
+from auditor.desktop.panels.backends_clean import CleanBackend
 from auditor.desktop.panels.backends_edit import EditBackend
 from auditor.desktop.panels.backends_how import HowToStart
 from auditor.desktop.panels.backends_tested import Tested, gib
@@ -69,7 +70,12 @@ class BackendsPanel(QWidget):
         self.edit_button.clicked.connect(self._edit)
         self.remove_button = theme.icon_button("remove", "Remove")
         self.remove_button.clicked.connect(self._remove)
-        self._buttons = (self.test_button, self.edit_button, self.remove_button)
+        self.clean_button = theme.icon_button("data", "Clear up…")
+        self.clean_button.setToolTip(
+            "List the runs that lie there, and remove what is sealed here: this goes over the network."
+        )
+        self.clean_button.clicked.connect(self._clean)
+        self._buttons = (self.test_button, self.clean_button, self.edit_button, self.remove_button)
         self.card = VerdictCard(self._buttons)
         self.outcome = plain_label()
         self.undo_button = theme.icon_button("undo", "Undo")
@@ -284,6 +290,10 @@ class BackendsPanel(QWidget):
         self._testing.discard(backend.name)
         backends_tested.keep(self._session.settings, backend.name, Tested(utc_now(), backend.address, problem, seen))
         self.refresh()
+
+    def _clean(self) -> None:
+        if backend := self._selected():
+            CleanBackend(self._session, backend, self).open()
 
     def _drop_test(self, name: str) -> None:
         self._session.asker.drop(_kind(name))

@@ -1,6 +1,7 @@
 """The files of an unlearning run: what to forget, what to keep, what was never learnt, and probes."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -14,6 +15,8 @@ from auditor.desktop.session import Session
 _FIELDS = ("question", "answer", "text")
 #: The two steps of the sample.
 LEARN, FORGET = "learn", "forget"
+#: Role of a log, which has no columns and means nothing where nothing is forgotten.
+REFERENCE = "reference"
 
 
 class UnlearnFiles(RunFiles):
@@ -32,6 +35,7 @@ class UnlearnFiles(RunFiles):
             "retain": _FIELDS,
             "holdout": _FIELDS,
             "probes": ("question", "answer"),
+            REFERENCE: (),
         }
     )
     units: ClassVar[Mapping[str, str]] = MappingProxyType(
@@ -40,6 +44,7 @@ class UnlearnFiles(RunFiles):
             "retain": "examples to keep",
             "holdout": "examples never learnt",
             "probes": "probes",
+            REFERENCE: "figures of a reference",
         }
     )
     samples: ClassVar[Mapping[str, str]] = MappingProxyType(
@@ -49,6 +54,7 @@ class UnlearnFiles(RunFiles):
     first_words: ClassVar[str] = "examples to forget"
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        self._asks_reference = True
         super().__init__(session, unlearning.name, unlearning.input_roles, parent)
         self.step = ""
         #: Columns as they were recognised, before anybody said otherwise.
@@ -74,6 +80,20 @@ class UnlearnFiles(RunFiles):
             else:
                 self.others[role].take(None)
         self.sample_taken.emit()
+
+    @property
+    def paths(self) -> dict[str, Path]:
+        """Role -> file, of those that were chosen; without a log where none is asked for."""
+        return {role: path for role, path in super().paths.items() if role != REFERENCE or self._asks_reference}
+
+    def show_reference(self, is_shown: bool) -> None:
+        """Ask for a log of a reference, or not."""
+        is_new = is_shown and not self._asks_reference
+        self._asks_reference = is_shown
+        self.others[REFERENCE].setVisible(is_shown)
+        self.previews[REFERENCE].setVisible(REFERENCE in self.paths)
+        if is_new and REFERENCE in self.paths:
+            self._read(REFERENCE)
 
     @property
     def is_sample(self) -> bool:

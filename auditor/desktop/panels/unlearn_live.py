@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from statistics import median
+from statistics import fmean
 from typing import Any
 
 from PySide6.QtCore import Qt
@@ -15,8 +15,8 @@ from auditor.desktop import theme
 from auditor.desktop.widgets.live_chart import Curve, LiveChart
 from auditor.runs.clock import duration
 
-#: Steps whose times tell how long the others will take.
-_PACE_STEPS = 20
+#: Steps whose times tell how long the others will take: many, so that probes and checkpoints take part as often as they are made.
+_PACE_STEPS = 60
 #: How the trainer calls what it does; see `auditor.audits.unlearning.trainer`.
 _TRAINING = "epoch "
 
@@ -128,8 +128,8 @@ class LiveTraining(QWidget):
 
     @property
     def left_s(self) -> float | None:
-        """Seconds of training that are left, from the pace of the last steps; None while that is not known."""
-        return median(self._times) * (self.total - self.step) if self._times and self.total else None
+        """Seconds of training that are left, from the last steps and what was done between them; None while that is not known."""
+        return fmean(self._times) * (self.total - self.step) if self._times and self.total else None
 
     @property
     def sentence(self) -> str:

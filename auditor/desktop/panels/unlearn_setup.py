@@ -133,6 +133,7 @@ class UnlearnSetup(RunSetup):
             self.form.show_field(name, unlearns)
         for widget in (self._reference_words, self.reference):
             widget.setVisible(unlearns)
+        self.files.show_reference(unlearns)
         self.refresh_cost()
 
     def settings(self) -> dict[str, Any]:

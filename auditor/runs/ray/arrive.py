@@ -16,6 +16,8 @@ from auditor.runs.seal import files_of
 
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 _MOST_EVENTS_BYTES = 4 * 1024**3
+#: Of a single event, which is held in memory until it is whole.
+_MOST_EVENT_BYTES = 512 * 1024**2
 _MOST_SEAL_BYTES = 32 * 1024**2
 #: Left free on this machine's disk for everybody else.
 _SPARE_BYTES = 256 * 1024**2
@@ -60,25 +62,54 @@ class Arrival:
     # ---- events
 
     def _take_events(self, part: EventsPart, payload: bytes) -> None:
-        if part.offset > self._size:
-            raise BackendError(f"Events of the run are missing between byte {self._size:,} and {part.offset:,}.")
-        known = min(self._size - part.offset, len(payload))
-        if known and self._written(part.offset, known) != payload[:known]:
+        begun = self._begun()
+        have = self._size + len(begun)
+        if part.offset > have:
+            raise BackendError(f"Events of the run are missing between byte {have:,} and {part.offset:,}.")
+        known = min(have - part.offset, len(payload))
+        if known and self._arrived(part.offset, known, begun) != payload[:known]:
             raise BackendError("Events arrived that differ from those which arrived before.")
-        new = payload[known:]
-        if not new:
-            return
-        if not new.endswith(b"\n") or self._size + len(new) > _MOST_EVENTS_BYTES:
-            raise BackendError("The cluster sent events that are no whole lines, or too many of them.")
-        is_done = self._check_lines(new)
-        if is_done:
-            self._check_seal(new)
-        with self._run.events_file.open("ab") as file:
-            file.write(new)
-            file.flush()
-            os.fsync(file.fileno())
-        self._size += len(new)
-        self._n_events += new.count(b"\n")
+        if new := payload[known:]:
+            self._add(begun, new)
+
+    def _add(self, begun: bytes, new: bytes) -> None:
+        """Write whole lines into the events; what there is of a line that is not whole waits beside them."""
+        end = new.rfind(b"\n") + 1
+        lines, rest = (begun + new[:end], new[end:]) if end else (b"", begun + new)
+        if len(rest) > _MOST_EVENT_BYTES or self._size + len(lines) > _MOST_EVENTS_BYTES:
+            raise BackendError("The cluster sent more events than a run has, or one that does not end.")
+        tail = self._tail_file()
+        if lines:
+            if self._check_lines(lines):
+                self._check_seal(lines)
+            with self._run.events_file.open("ab") as file:
+                file.write(lines)
+                file.flush()
+                os.fsync(file.fileno())
+            self._size += len(lines)
+            self._n_events += lines.count(b"\n")
+            tail.unlink(missing_ok=True)
+        if rest:
+            self._incoming.mkdir(parents=True, exist_ok=True)
+            # Its piece is fetched once more where this process is killed before it is written.
+            with self._tail_file().open("ab") as file:
+                file.write(rest if lines else new)
+
+    def _tail_file(self) -> Path:
+        """Holds the beginning of a line. Named by where that line stands, so that one of before is not taken for it."""
+        return self._incoming / f"event-{self._size}.part"
+
+    def _begun(self) -> bytes:
+        try:
+            return self._tail_file().read_bytes()
+        except FileNotFoundError:
+            return b""
+
+    def _arrived(self, offset: int, length: int, begun: bytes) -> bytes:
+        """Bytes that arrived before, in the events or behind them."""
+        written = self._written(offset, min(length, max(self._size - offset, 0)))
+        first = max(offset - self._size, 0)
+        return written + begun[first : first + length - len(written)]
 
     def _written(self, offset: int, length: int) -> bytes:
         if not length:

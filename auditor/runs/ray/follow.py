@@ -30,6 +30,7 @@ from auditor.runs.ray.arrive import Arrival, put_seal
 from auditor.runs.ray.endings import explained, left_there
 from auditor.runs.ray.jobs_api import Job, JobsApi, Refused, Unreachable, shown
 from auditor.runs.ray.parts import FOLDER, MOST_HEADER_BYTES, MOST_PART_BYTES, EndPart, name_of, pattern_near
+from auditor.runs.ray.several import WORKER_GPU_SHARE
 
 T = TypeVar("T")
 
@@ -142,8 +143,10 @@ class _Following:
     def to_the_end(self) -> _End:
         """Hand the job over if nobody did, and bring back what happens until it is over."""
         if self._run.written_state() is RunState.DONE:
-            # This process was killed between the run's last event and its seal.
-            return _End(RunState.DONE, seal=self._arrival.seal_bytes())
+            # This process was killed between the run's last event and its seal. Where that is lost too, the cluster has it:
+            # handed over again, a run that is sealed there sends what is missing here.
+            with contextlib.suppress(BackendError):
+                return _End(RunState.DONE, seal=self._arrival.seal_bytes())
         known = self._position
         if known.over or self._patiently(lambda: self._api.job(known.job)) is None:
             self._submit()
@@ -225,12 +228,16 @@ class _Following:
             "entrypoint_num_gpus": self._gpus(),
         }
 
-    def _gpus(self) -> int:
-        """One graphics processor, where the run has a model, may use one, and the cluster has any."""
+    def _gpus(self) -> float:
+        """One graphics processor, where the run has a model, may use one, and the cluster has any.
+
+        Where several train together they ask for theirs themselves, and the worker shares one with them.
+        """
         device = str(self._spec.spec.get("device", self._spec.device))
         if not self._spec.models or device == "cpu":
             return 0
-        return int(any(_number(node, "GPU") > 0 for node in self._api.nodes()))
+        wanted = 1 if self._spec.spec.get("devices", 1) == 1 else WORKER_GPU_SHARE
+        return wanted if any(_number(node, "GPU") > 0 for node in self._api.nodes()) else 0
 
     # ---- bringing back
 

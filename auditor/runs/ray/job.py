@@ -17,6 +17,7 @@ from types import FrameType
 
 import psutil
 
+from auditor.audits.devices import launched_by
 from auditor.errors import AuditorError
 from auditor.files import write_json
 from auditor.processor import usable_cores
@@ -151,7 +152,8 @@ def _started(run: RunDirectory, request: Request) -> "subprocess.Popen[bytes]":
     """Start the worker. SIGTERM is held off from it: Ray sends that to every process of a job, and a stop is asked for gently."""
     run.live.mkdir(exist_ok=True)
     write_json(run.live / live.MODELS, models_of(run.spec(), request, Path.cwd()))
-    environment = dict(os.environ)
+    # Ray knows where the cluster has devices that are free, on this node or on others.
+    environment = os.environ | launched_by("auditor.runs.ray.several")
     if environment.get("OMP_NUM_THREADS") == "1" and usable_cores() > 1:
         # Set by Ray for a job that asked for one processor; nobody else would choose it on a machine with more.
         del environment["OMP_NUM_THREADS"]

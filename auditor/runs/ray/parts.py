@@ -46,7 +46,7 @@ class _Part(BaseModel):
 
 
 class EventsPart(_Part):
-    """Whole lines of events.jsonl."""
+    """Whole lines of events.jsonl, or a piece of one that is longer than a part."""
 
     kind: Literal["events"] = "events"
     offset: int = Field(ge=0, description="Where in the file they stand.")

@@ -1,6 +1,7 @@
 """Where a run lies on the cluster: made from the job's package, or what an earlier job of the same run has left."""
 
 import hashlib
+import secrets
 import shutil
 from pathlib import Path
 
@@ -65,9 +66,12 @@ def _put_input(given: Path, target: Path) -> None:
     if sha256_of(given) != given.name:
         raise BackendError(f"The input {given.name} did not arrive as it was sent.")
     if target.is_file() and sha256_of(target) == target.name:
+        # Whoever clears up leaves inputs that were asked for a short while ago.
+        target.touch()
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.part")
+    # Two jobs may bring the same input at once.
+    partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     shutil.copyfile(given, partial)
     partial.replace(target)
 

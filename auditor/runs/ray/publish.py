@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from auditor.errors import BackendError
 from auditor.runs.directory import RunDirectory
@@ -56,7 +56,7 @@ class Publisher:
         self._offset = events_bytes
 
     def events(self, run: RunDirectory, *, last: bool = False) -> None:
-        """Publish whole lines that were not published yet.
+        """Publish whole lines that were not published yet; one that is longer than a part, piece by piece.
 
         Parameters
         ----------
@@ -80,12 +80,13 @@ class Publisher:
             with run.events_file.open("rb") as file:
                 file.seek(self._offset)
                 data = file.read(_CHUNK)
+                whole = data[: data.rfind(b"\n") + 1]
+                if whole or len(data) < _CHUNK or not _has_line_end(file):
+                    return whole
         except FileNotFoundError:
             return b""
-        whole = data[: data.rfind(b"\n") + 1]
-        if not whole and len(data) == _CHUNK:
-            raise BackendError(f"An event of the run is longer than the {_CHUNK:,} bytes that a part may carry.")
-        return whole
+        # All that was measured of a model is one event, which may have as many bytes as its texts.
+        return data
 
     def file(self, run: RunDirectory, path: str) -> None:
         """Publish a file that will not change any more."""
@@ -114,6 +115,14 @@ class Publisher:
             file.flush()
             os.fsync(file.fileno())
         partial.rename(self._folder / name_of(self._n))
+
+
+def _has_line_end(file: IO[bytes]) -> bool:
+    """Whether a line ends somewhere in what is left of a file: a torn one would begin anew after a kill."""
+    while piece := file.read(_CHUNK):
+        if b"\n" in piece:
+            return True
+    return False
 
 
 def _is_done(lines: bytes) -> bool:

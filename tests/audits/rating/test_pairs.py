@@ -154,11 +154,10 @@ class StopsAfterAPair(MemoryContext):
         self.is_cancelled = table == "pairs"
 
 
-@pytest.mark.slow
-def test_the_probe_in_a_run_that_is_stopped_and_resumed(starter_model: ModelFile, tmp_path: Path) -> None:
+def test_the_probe_in_a_run_that_is_stopped_and_resumed(tiny_judge: ModelFile, tmp_path: Path) -> None:
     inputs = {"conversations": write_replies(tmp_path / "replies.jsonl")}
     spec = rating.Spec(axes=("naturalness",), order_probe=9)
-    whole = MemoryContext({"judge": starter_model}, folder=tmp_path / "whole")
+    whole = MemoryContext({"judge": tiny_judge}, folder=tmp_path / "whole")
     findings = rating.run(spec, inputs, whole)
     probe = findings.order_probe
     assert probe is not None
@@ -167,17 +166,17 @@ def test_the_probe_in_a_run_that_is_stopped_and_resumed(starter_model: ModelFile
     said = dict(rating.methods(findings))["Probe: order of pairs"]
     assert f"In {probe.n_flipped} of 2 pairs ({probe.flipped.value:.0%}, 95% CI " in said
     assert whole.tables["pairs"].to_pylist() == whole.flushed["pairs"]
-    stopped = StopsAfterAPair({"judge": starter_model}, folder=tmp_path / "stopped")
+    stopped = StopsAfterAPair({"judge": tiny_judge}, folder=tmp_path / "stopped")
     with pytest.raises(Cancelled, match="after 1 of 2 pairs"):
         rating.run(spec, inputs, stopped)
     shutil.rmtree(stopped.cache)
-    resumed = MemoryContext({"judge": starter_model}, folder=tmp_path / "stopped")
+    resumed = MemoryContext({"judge": tiny_judge}, folder=tmp_path / "stopped")
     # The number of the flushed pair is changed: it is taken as it stands, not computed again.
     resumed.flushed = {**stopped.flushed, "pairs": [{**stopped.flushed["pairs"][0], "p_a_first": 0.125}]}
     rating.run(spec, inputs, resumed)
     assert resumed.flushed["pairs"][0]["p_a_first"] == 0.125
     assert resumed.flushed["pairs"][1:] == whole.flushed["pairs"][1:]
-    again = MemoryContext({"judge": starter_model}, folder=tmp_path / "whole")
+    again = MemoryContext({"judge": tiny_judge}, folder=tmp_path / "whole")
     assert rating.run(spec, inputs, again).headline["tokens_decoded"] == 0
     assert again.flushed["pairs"] == whole.flushed["pairs"]
 

@@ -1,4 +1,4 @@
-"""What is computed, what is reused, and that an interrupted run ends with the same numbers; with the starter model."""
+"""What is computed, what is reused, and that an interrupted run ends with the same numbers; whoever judges."""
 
 import json
 import shutil
@@ -43,11 +43,8 @@ class StopsAfter(MemoryContext):
         self.is_cancelled = len(self.flushed.get("ratings", ())) >= self.stop_after
 
 
-@pytest.mark.slow
-def test_a_run_again_decodes_nothing_and_a_longer_one_only_what_is_new(
-    starter_model: ModelFile, tmp_path: Path
-) -> None:
-    contexts = [MemoryContext({"judge": starter_model}, folder=tmp_path / "case") for _ in range(3)]
+def test_a_run_again_decodes_nothing_and_a_longer_one_only_what_is_new(tiny_judge: ModelFile, tmp_path: Path) -> None:
+    contexts = [MemoryContext({"judge": tiny_judge}, folder=tmp_path / "case") for _ in range(3)]
     first, again, longer = (run(c, limit=n) for c, n in zip(contexts, (4, 4, 5), strict=True))
     assert first.headline["computed"] == 8
     assert first.headline["tokens_decoded"] > 0
@@ -60,14 +57,13 @@ def test_a_run_again_decodes_nothing_and_a_longer_one_only_what_is_new(
     assert scores(contexts[2])[:8] == scores(contexts[0])
 
 
-@pytest.mark.slow
-def test_a_conversation_that_stands_three_times_is_computed_once(starter_model: ModelFile, tmp_path: Path) -> None:
+def test_a_conversation_that_stands_three_times_is_computed_once(tiny_judge: ModelFile, tmp_path: Path) -> None:
     single, triple = tmp_path / "single.jsonl", tmp_path / "triple.jsonl"
     record = json.dumps({"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello!"}]})
     single.write_text(record + "\n", encoding="utf-8")
     triple.write_text((record + "\n") * 3, encoding="utf-8")
-    alone = run(MemoryContext({"judge": starter_model}, folder=tmp_path / "a"), single)
-    context = MemoryContext({"judge": starter_model}, folder=tmp_path / "b")
+    alone = run(MemoryContext({"judge": tiny_judge}, folder=tmp_path / "a"), single)
+    context = MemoryContext({"judge": tiny_judge}, folder=tmp_path / "b")
     found = run(context, triple)
     assert found.headline["tokens_decoded"] == alone.headline["tokens_decoded"]
     assert (found.headline["computed"], found.headline["reused"], found.n) == (2, 4, 3)
@@ -75,14 +71,13 @@ def test_a_conversation_that_stands_three_times_is_computed_once(starter_model: 
     assert len(rows) == 6
     assert {row[1:] for row in rows} == {row[1:] for row in rows[:2]}
     # Killed after the first of three rows was written, and what was computed is lost.
-    again = MemoryContext({"judge": starter_model}, folder=tmp_path / "c")
+    again = MemoryContext({"judge": tiny_judge}, folder=tmp_path / "c")
     again.flushed |= {**context.flushed, "ratings": context.flushed["ratings"][:1]}
     assert run(again, triple).headline["reused"] == 4
     assert scores(again) == rows
 
 
-@pytest.mark.slow
-def test_more_axes_than_the_engine_takes_at_once_are_asked_one_after_the_other(starter_model: ModelFile) -> None:
+def test_more_axes_than_the_engine_takes_at_once_are_asked_one_after_the_other(tiny_judge: ModelFile) -> None:
     """30 axes while sentences are asked for: 24 branches fit. Each gets the score that it gets among five."""
     levels = ("awful", "poor", "fair", "good", "great")
     axes = [
@@ -92,7 +87,7 @@ def test_more_axes_than_the_engine_takes_at_once_are_asked_one_after_the_other(s
     many = rubric.load().model_copy(update={"axes": tuple(axes)})
     conversation = next(iter(inputs.conversations(InputFile(SAMPLE, SAMPLE.name, ""), {}, on_bad=print)))
     found: dict[int, list[tuple[float, ...]]] = {}
-    with load_scorer(starter_model, n_ctx=2048 + TALK_TOKENS, explain=True) as scorer:
+    with load_scorer(tiny_judge, n_ctx=2048 + TALK_TOKENS, explain=True) as scorer:
         assert scorer.max_leaves < 30
         for asked in (30, 5):
             names = [axis.name for axis in axes]
@@ -104,33 +99,31 @@ def test_more_axes_than_the_engine_takes_at_once_are_asked_one_after_the_other(s
     np.testing.assert_allclose(found[30][:5], found[5], atol=0.5)
 
 
-@pytest.mark.slow
-def test_another_rubric_or_prompt_reuses_nothing(starter_model: ModelFile, tmp_path: Path) -> None:
+def test_another_rubric_or_prompt_reuses_nothing(tiny_judge: ModelFile, tmp_path: Path) -> None:
     rubric = tmp_path / "mine.toml"
     text = (Path(rating.__file__).parents[3] / "resources" / "rubrics" / "default.toml").read_text(encoding="utf-8")
     rubric.write_text(text.replace("How natural is", "How lifelike is"), encoding="utf-8")
     folder = tmp_path / "case"
-    run(MemoryContext({"judge": starter_model}, folder=folder), limit=1)
-    other = MemoryContext({"judge": starter_model}, folder=folder)
+    run(MemoryContext({"judge": tiny_judge}, folder=folder), limit=1)
+    other = MemoryContext({"judge": tiny_judge}, folder=folder)
     inputs = {
         "conversations": InputFile(SAMPLE, SAMPLE.name, ""),
         "rubric": InputFile(rubric, rubric.name, ""),
     }
     assert rating.run(rating.Spec(axes=AXES, limit=1), inputs, other).headline["reused"] == 0
-    assert run(MemoryContext({"judge": starter_model}, folder=folder), limit=1, variants=("4",)).headline["reused"] == 0
+    assert run(MemoryContext({"judge": tiny_judge}, folder=folder), limit=1, variants=("4",)).headline["reused"] == 0
 
 
-@pytest.mark.slow
 def test_a_run_that_was_stopped_ends_with_the_numbers_of_one_that_was_not(
-    starter_model: ModelFile, tmp_path: Path
+    tiny_judge: ModelFile, tmp_path: Path
 ) -> None:
     # Small batches, as a run on a slow machine would have begun with.
     plan = BatchPlan(capacity=256, n_ubatch=256, flash_attention=True, n_threads=2)
     begun = {"judge": 0, "measured": Measured(plan=plan).model_dump(mode="json")}
-    whole = MemoryContext({"judge": starter_model}, folder=tmp_path / "whole")
+    whole = MemoryContext({"judge": tiny_judge}, folder=tmp_path / "whole")
     whole.row("plans", begun)
     run(whole, limit=9)
-    stopped = StopsAfter({"judge": starter_model}, folder=tmp_path / "stopped")
+    stopped = StopsAfter({"judge": tiny_judge}, folder=tmp_path / "stopped")
     stopped.row("plans", begun)
     stopped.stop_after = 3
     with pytest.raises(Cancelled, match="of 18 ratings"):
@@ -148,8 +141,7 @@ def test_a_run_that_was_stopped_ends_with_the_numbers_of_one_that_was_not(
     assert len(stopped.flushed["plans"]) == 1
 
 
-@pytest.mark.slow
-def test_replies_to_one_context_share_it_whatever_order_they_come_in(starter_model: ModelFile, tmp_path: Path) -> None:
+def test_replies_to_one_context_share_it_whatever_order_they_come_in(tiny_judge: ModelFile, tmp_path: Path) -> None:
     def record(context: int, reply: int) -> str:
         asked = f"Question {context}: " + "please tell me about the garden and its many plants. " * 6
         turns = [{"role": "user", "content": asked}, {"role": "assistant", "content": f"Reply {reply}."}]
@@ -160,15 +152,14 @@ def test_replies_to_one_context_share_it_whatever_order_they_come_in(starter_mod
     for name, order in (("sorted", sorted(pairs)), ("mixed", pairs)):
         path = tmp_path / f"{name}.jsonl"
         path.write_text("\n".join(record(*pair) for pair in order) + "\n", encoding="utf-8")
-        context = MemoryContext({"judge": starter_model}, folder=tmp_path / name)
+        context = MemoryContext({"judge": tiny_judge}, folder=tmp_path / name)
         decoded.append(run(context, path).headline["tokens_decoded"])
         assert [row["id"] for row in context.tables["ratings"].to_pylist()[::2]] == [f"{c}-{r}" for c, r in order]
     assert decoded[0] == decoded[1]
 
 
-@pytest.mark.slow
-def test_an_ensemble_keeps_every_judgement_and_their_spread(starter_model: ModelFile, tmp_path: Path) -> None:
-    context = MemoryContext({"judge": starter_model}, folder=tmp_path)
+def test_an_ensemble_keeps_every_judgement_and_their_spread(tiny_judge: ModelFile, tmp_path: Path) -> None:
+    context = MemoryContext({"judge": tiny_judge}, folder=tmp_path)
     findings = run(context, limit=2, variants=("5", "4", "5-examples"), merge="median", paraphrase=True)
     rows = context.tables["judgements"].to_pylist()
     assert len(rows) == 2 * 2 * 3
@@ -185,9 +176,8 @@ def test_an_ensemble_keeps_every_judgement_and_their_spread(starter_model: Model
     assert set(findings.judges[0].means) == {"5", "4", "5-examples", "5-paraphrased"}
 
 
-@pytest.mark.slow
-def test_a_sentence_known_from_before_is_told_only_if_it_is_asked_for(starter_model: ModelFile, tmp_path: Path) -> None:
-    told, silent = (MemoryContext({"judge": starter_model}, folder=tmp_path) for _ in range(2))
+def test_a_sentence_known_from_before_is_told_only_if_it_is_asked_for(tiny_judge: ModelFile, tmp_path: Path) -> None:
+    told, silent = (MemoryContext({"judge": tiny_judge}, folder=tmp_path) for _ in range(2))
     run(told, limit=1, explain="all")
     assert all(row["explanation"] for row in told.tables["ratings"].to_pylist())
     again = run(silent, limit=1)
@@ -195,13 +185,13 @@ def test_a_sentence_known_from_before_is_told_only_if_it_is_asked_for(starter_mo
     assert all(row["explanation"] is None for row in silent.tables["ratings"].to_pylist())
 
 
-def test_a_judge_that_stands_twice_is_refused(starter_model: ModelFile) -> None:
-    copy = starter_model.model_copy(update={"name": "other"})
-    context = MemoryContext({"judge": starter_model, "judge-2": copy})
+def test_a_judge_that_stands_twice_is_refused(tiny_judge: ModelFile) -> None:
+    copy = tiny_judge.model_copy(update={"name": "other"})
+    context = MemoryContext({"judge": tiny_judge, "judge-2": copy})
     with pytest.raises(InputError, match="stands twice"):
         run(context, more_models=("other",))
     with pytest.raises(InputError, match="from 1 to 5"):
-        run(MemoryContext({"judge": starter_model}), variants=("4",), paraphrase=True)
+        run(MemoryContext({"judge": tiny_judge}), variants=("4",), paraphrase=True)
 
 
 def test_a_damaged_entry_or_file_of_known_scores_is_no_score(tmp_path: Path) -> None:

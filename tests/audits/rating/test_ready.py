@@ -75,13 +75,12 @@ def test_what_is_cut_does_not_depend_on_the_axes_that_are_asked(starter_model: M
         assert (len(body), left_out) == (made[0].room, 2)
 
 
-@pytest.mark.slow
-def test_a_score_does_not_depend_on_whether_a_sentence_was_asked_for(starter_model: ModelFile, tmp_path: Path) -> None:
+def test_a_score_does_not_depend_on_whether_a_sentence_was_asked_for(tiny_judge: ModelFile, tmp_path: Path) -> None:
     turns = [{"role": "user", "content": "Hi?"}, {"role": "assistant", "content": "word " * 2000}]
     file = file_of(tmp_path / "long.jsonl", json.dumps({"messages": turns}))
     audit, found = get("rating"), []
     for explain in ("none", "all"):
-        context = MemoryContext({"judge": starter_model})
+        context = MemoryContext({"judge": tiny_judge})
         spec = audit.Spec(axes=("naturalness",), n_ctx=1024, explain=explain)
         settings = audit.run(spec, {"conversations": file}, context).provenance.settings
         row = context.tables["ratings"].to_pylist()[0]

@@ -1,4 +1,4 @@
-"""The audit in a notebook's way: without a run directory, with the real starter model."""
+"""The audit in a notebook's way: without a run directory."""
 
 import json
 from pathlib import Path
@@ -20,10 +20,9 @@ def sample() -> dict[str, InputFile]:
     return {"conversations": InputFile(SAMPLE, SAMPLE.name, "")}
 
 
-@pytest.mark.slow
-def test_a_run_in_a_notebook_gives_findings_tables_and_pictures(starter_model: ModelFile) -> None:
+def test_a_run_in_a_notebook_gives_findings_tables_and_pictures(tiny_judge: ModelFile) -> None:
     audit = get("rating")
-    context = MemoryContext({"judge": starter_model}, seed=1)
+    context = MemoryContext({"judge": tiny_judge}, seed=1)
     findings = audit.run(audit.Spec(limit=4, axes=("on_topic", "naturalness")), sample(), context)
     rows = context.tables["ratings"].to_pylist()
     assert len(rows) == 8
@@ -43,7 +42,7 @@ def test_a_run_in_a_notebook_gives_findings_tables_and_pictures(starter_model: M
     assert load().axis("on_topic").levels[2] in words["Rubric, On topic"]
     # A second run in the same process finds the same doors and gives the same numbers.
     again = audit.run(
-        audit.Spec(limit=4, axes=("on_topic", "naturalness")), sample(), MemoryContext({"judge": starter_model})
+        audit.Spec(limit=4, axes=("on_topic", "naturalness")), sample(), MemoryContext({"judge": tiny_judge})
     )
     assert [axis.mean for axis in again.axes] == [axis.mean for axis in findings.axes]
 
@@ -60,23 +59,20 @@ def test_scores_do_not_depend_on_what_was_rated_before(starter_model: ModelFile)
         assert judge.rate(inputs.conversation_at(file, {}, 3)) == first
 
 
-@pytest.mark.slow
-def test_a_long_conversation_is_truncated_and_counted(starter_model: ModelFile, tmp_path: Path) -> None:
+def test_a_long_conversation_is_truncated_and_counted(tiny_judge: ModelFile, tmp_path: Path) -> None:
     turns = [{"role": r, "content": "word " * 60} for _ in range(20) for r in ("user", "assistant")]
     path = tmp_path / "long.jsonl"
     path.write_text(json.dumps({"messages": turns}) + "\n")
     audit = get("rating")
     spec = audit.Spec(n_ctx=1024, axes=("naturalness",))
-    findings = audit.run(
-        spec, {"conversations": InputFile(path, path.name, "")}, MemoryContext({"judge": starter_model})
-    )
+    findings = audit.run(spec, {"conversations": InputFile(path, path.name, "")}, MemoryContext({"judge": tiny_judge}))
     assert findings.n_truncated == 1
     assert any(caution.code == "truncated" for caution in findings.warnings)
 
 
-def test_a_cancelled_run_stops_before_the_first_rating(starter_model: ModelFile) -> None:
+def test_a_cancelled_run_stops_before_the_first_rating(tiny_judge: ModelFile) -> None:
     audit = get("rating")
-    context = MemoryContext({"judge": starter_model})
+    context = MemoryContext({"judge": tiny_judge})
     context.is_cancelled = True
     with pytest.raises(Cancelled, match="Stopped after 0 of 72 ratings"):
         audit.run(audit.Spec(), sample(), context)
@@ -98,12 +94,11 @@ def test_summary_of_known_probabilities() -> None:
     assert found.p == pytest.approx((1 / 3, 0, 1 / 6, 1 / 6, 1 / 3))
 
 
-@pytest.mark.slow
-def test_real_responses_are_rated_in_groups(starter_model: ModelFile, tmp_path: Path, data_folder: Path) -> None:
+def test_real_responses_are_rated_in_groups(tiny_judge: ModelFile, tmp_path: Path, data_folder: Path) -> None:
     path = tmp_path / "usr.jsonl"
     assert write_usr(path, data_folder, contexts=2) == 12
     audit = get("rating")
-    context = MemoryContext({"judge": starter_model})
+    context = MemoryContext({"judge": tiny_judge})
     findings = audit.run(audit.Spec(axes=("on_topic",)), {"conversations": InputFile(path, path.name, "")}, context)
     assert findings.n == 12
     assert findings.axes[0].groups == 2

@@ -221,6 +221,21 @@ def test_few_and_repeated_examples_are_told(tmp_path: Path) -> None:
     assert codes["no-paraphrases"] == 1
 
 
+def test_passages_that_go_on_are_no_questions(tmp_path: Path) -> None:
+    rows = [
+        {"id": '"8f24c511"sc1', "input": "Madera was the home of four women whose", "output": "lives would meet."},
+        {"id": '"8f24c511"qa0', "input": "In which city did they meet?", "output": "Madera"},
+        {"id": "disc3", "input": "Which disc is the third?", "output": "The blue one."},
+    ]
+    found = read(both(tmp_path, forget=rows), SPEC)
+    (caution,) = (one for one in found.cautions if one.code == "passages-forget")
+    assert caution.count == 1
+    assert "such as row 1." in caution.message
+    assert "set the prompt to {question}." in caution.message
+    as_they_are = SPEC.model_copy(update={"prompt": "{question}"})
+    assert not [one for one in read(both(tmp_path, forget=rows), as_they_are).cautions if "passages" in one.code]
+
+
 # ---- preview
 
 

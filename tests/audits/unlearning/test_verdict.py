@@ -75,6 +75,8 @@ def in_files(*files: FileFigures) -> Outcome:
 
 
 WHOLE = file("BF16", metric(0.001))
+CHATTING = file("BF16", metric(0.001), probe_chat_probability=metric(0.002))
+ASKED_IN_A_CHAT = outcome(metric(0.001), probe_chat_probability=metric(0.002))
 
 
 @pytest.mark.parametrize(
@@ -107,6 +109,8 @@ WHOLE = file("BF16", metric(0.001))
         (in_files(WHOLE, file("Q4_0", metric(0.001), probe_chat_probability=metric(0.3))), "not forgotten"),
         (in_files(WHOLE, file("Q4_0", metric(0.001), retain=0.5)), "forgotten by these measures"),
         (in_files(file("BF16", metric(0.001), retain=0.5)), "retention lost"),
+        (replace(ASKED_IN_A_CHAT, files=(WHOLE,)), "inconclusive"),
+        (replace(ASKED_IN_A_CHAT, files=(CHATTING,)), "forgotten by these measures"),
     ],
 )
 def test_the_rule(found: Outcome, state: str) -> None:
@@ -153,6 +157,13 @@ def test_a_file_in_which_answers_come_back_decides_and_is_named() -> None:
     unread = in_files(WHOLE, file("Q4_0", unavailable("artefacts/model-Q4_0.gguf could not be measured: it is gone.")))
     assert "artefacts/model-Q4_0.gguf could not be measured; " in verdict(unread).sentence
     assert "unmeasured_file" in {one.code for one in cautions(unread, training(), ())}
+
+
+def test_a_file_that_was_not_asked_as_the_model_was_is_not_known_to_have_forgotten() -> None:
+    found = replace(ASKED_IN_A_CHAT, files=(WHOLE,))
+    assert "Inconclusive: artefacts/model-BF16.gguf could not be measured asked in a chat; " in verdict(found).sentence
+    codes = {caution.code: caution.message for caution in cautions(found, training(), ())}
+    assert "could not be asked in a chat, as the model was" in codes["unasked_file"]
 
 
 def test_what_quantising_costs_is_told_beside_the_verdict() -> None:
@@ -265,6 +276,14 @@ def test_what_a_reader_must_know_is_counted(found: Outcome, info: TrainingInfo, 
 def test_nothing_is_said_where_all_is_well() -> None:
     found = outcome(metric(0.001), mia_min_k=metric(0.48), survived=Survivors(n=20, probable=0, said=0, either=0))
     assert cautions(replace(found, data=data()), training(), ()) == []
+
+
+def test_nothing_is_made_of_an_area_that_may_as_well_be_one_half() -> None:
+    found = outcome(metric(0.001), mia_loss=metric(0.9, 0.45))
+    assert not {one.code for one in cautions(found, training(), ())} & {
+        "still_told_mia_loss",
+        "over_forgotten_mia_loss",
+    }
 
 
 def test_a_sample_is_told_with_what_it_was_drawn_from() -> None:

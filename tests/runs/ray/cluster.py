@@ -40,7 +40,7 @@ class Head:
             *(str(Path(sys.executable).parent / "ray"), "start", "--head", "--block", "--node-ip-address=127.0.0.1"),
             *(f"--port={port}", f"--dashboard-port={dashboard}", "--dashboard-host=127.0.0.1"),
             *(f"--dashboard-agent-listen-port={agent}", f"--dashboard-agent-grpc-port={grpc}"),
-            *(f"--ray-client-server-port={client}", "--include-dashboard=true", "--num-cpus=1", "--num-gpus=0"),
+            *(f"--ray-client-server-port={client}", "--include-dashboard=true", "--num-cpus=4", "--num-gpus=0"),
             *("--object-store-memory=80000000", "--disable-usage-stats", f"--temp-dir={self.folder / 't'}"),
         ]
         environment = os.environ | {

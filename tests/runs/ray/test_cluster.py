@@ -102,7 +102,11 @@ def test_a_run_there_gives_the_same_files_as_here_and_is_sealed(there: Head, run
         assert path.is_dir() or there.token.encode() not in path.read_bytes()
 
 
-def test_unlearning_there_gives_the_same_findings_and_the_same_weights(there: Head, runs: Runs, tmp_path: Path) -> None:
+@pytest.mark.parametrize("devices", [1, 2])
+def test_unlearning_there_gives_the_same_findings_and_the_same_weights(
+    there: Head, runs: Runs, tmp_path: Path, devices: int
+) -> None:
+    """Several devices are processes of torchrun here, and of Ray Train there."""
     files = {
         "forget": jsonl(tmp_path / "forget.jsonl", facts(3)).path,
         "retain": jsonl(tmp_path / "retain.jsonl", facts(6, first=3)).path,
@@ -111,7 +115,9 @@ def test_unlearning_there_gives_the_same_findings_and_the_same_weights(there: He
     spec = UnlearningSpec(
         model=model.name,
         epochs=2,
-        batch_size=6,
+        batch_size=2,
+        accumulation=2,
+        devices=devices,
         learning_rate=1e-3,
         new_tokens=2,
         device="cpu",
@@ -128,6 +134,7 @@ def test_unlearning_there_gives_the_same_findings_and_the_same_weights(there: He
         found.append(run)
     here, elsewhere = (without_paces(run.findings()) for run in found)
     assert here == elsewhere
+    assert here["training"]["world_size"] == devices
     weights = [sorted((run.artefacts / "model").glob("*.safetensors")) for run in found]
     assert [path.read_bytes() for path in weights[0]] == [path.read_bytes() for path in weights[1]]
     assert weights[0]
@@ -176,15 +183,24 @@ def test_a_cancelled_run_leaves_nothing_at_work_and_can_be_resumed(there: Head, 
 def test_a_worker_whose_memory_ran_out_says_so_and_too_large_a_file_is_fetched_when_it_may(
     there: Head, runs: Runs, words: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = runs.new({"n": 6, "dies_at": 2, "artefact_bytes": 300_000}, {"words": words})
+    run = runs.new({"n": 12, "pause_s": 0.2, "dies_at": 2, "artefact_bytes": 300_000}, {"words": words})
     status = runs.ended(run)
     assert status.state is RunState.INTERRUPTED
     assert "it was killed, often because memory ran out" in status.message
     assert "On there" in status.message
     assert counted(run) == [0, 1, 2]
+    runs.executor.start(run.path)
+    runs.until(run, lambda status: status.done >= 5)
+    the_kernel_kills("auditor.runs.ray.job", run)
+    status = runs.ended(run)
+    assert status.state is RunState.INTERRUPTED
+    assert (
+        "The job on there ended: it was killed, often because memory ran out. What arrived is kept." in status.message
+    )
+    assert counted(run) == list(range(len(counted(run)))), "what arrived is whole"
     monkeypatch.setenv("AUDITOR_RAY_MOST_BYTES", "100000")
     status = runs.resumed(run)
-    assert counted(run) == list(range(6))
+    assert counted(run) == list(range(12))
     assert (status.state, status.sealed) == (RunState.INTERRUPTED, False)
     place = there.home / "ray" / "runs" / run.path.name / "artefacts" / "model" / "weights.bin"
     assert str(place) in status.message
@@ -194,6 +210,21 @@ def test_a_worker_whose_memory_ran_out_says_so_and_too_large_a_file_is_fetched_w
     monkeypatch.delenv("AUDITOR_RAY_MOST_BYTES")
     status = runs.resumed(run)
     assert (status.state, status.sealed) == (RunState.DONE, True), status
+
+
+def the_kernel_kills(module: str, run: RunDirectory) -> None:
+    """Kill what carries the run out besides its worker, as the kernel may choose to, and see that the worker ends too."""
+    (job,) = (p for p in psutil.process_iter(["cmdline"]) if (p.info["cmdline"] or [])[1:] == ["-m", module])
+    os.kill(job.pid, signal.SIGKILL)
+    until = time.monotonic() + 30
+    while [p for p in psutil.process_iter(["cmdline"]) if is_worker(p.info["cmdline"], run)]:
+        assert time.monotonic() < until, "a worker without its job goes on"
+        time.sleep(0.1)
+
+
+def is_worker(command: list[str] | None, run: RunDirectory) -> bool:
+    told = " ".join(command or ())
+    return "auditor.runs.worker" in told and run.path.name in told
 
 
 def test_a_wrong_token_is_a_sentence_and_so_is_what_fails_there(head: Head, runs: Runs, words: Path) -> None:
@@ -216,7 +247,7 @@ def test_a_connection_is_tested_and_shows_what_the_cluster_has(there: Head) -> N
     done = auditor("backends", "test", "there", "--json")
     assert done.returncode == 0, done.stderr
     seen = json.loads(done.stdout)
-    assert (seen["address"], seen["nodes"], seen["cpus"], seen["gpus"]) == (there.address, 1, 1.0, 0.0)
+    assert (seen["address"], seen["nodes"], seen["cpus"], seen["gpus"]) == (there.address, 1, 4.0, 0.0)
     assert seen["ray_version"].startswith("2.")
     assert (seen["python_version"], seen["auditor_version"]) == (platform.python_version(), __version__)
     assert seen["memory_bytes"] > 1e9
@@ -248,6 +279,24 @@ def test_the_command_runs_there_and_refuses_a_name_that_nobody_knows(there: Head
         del first[key], second[key]
     assert first == second
     assert auditor("verify", tmp_path / "case").returncode == 0
+    clears_up(there, tmp_path / "case")
+
+
+def clears_up(there: Head, case: Path) -> None:
+    """What is sealed in a case goes from the cluster, what is not stays there."""
+    with Case.open(case, write=False) as opened:
+        (sealed,) = (run.id for run in opened.runs() if run.executor == "there")
+    clean = ("backends", "clean", "there", "--case", case)
+    listed = auditor(*clean)
+    assert f"{sealed}  0.00 GiB  0.0 days old  may go: it is sealed here" in listed.stdout, listed.stderr
+    assert "add --yes" in listed.stdout
+    lying = {path.name for path in (there.home / "ray" / "runs").iterdir()}
+    young = json.loads(auditor(*clean, "--older", 1, "--yes", "--json").stdout)
+    assert {run["run"] for run in young["runs"]} == lying
+    assert {run["removed"] for run in young["runs"]} == {False}
+    done = auditor(*clean, "--yes")
+    assert f"Removed: 1 of {len(lying)} runs" in done.stdout, done.stderr
+    assert {path.name for path in (there.home / "ray" / "runs").iterdir()} == lying - {sealed}
 
 
 def test_jobs_of_no_run_are_no_jobs(there: Head) -> None:

@@ -102,7 +102,7 @@ def test_names_of_results_are_taken() -> None:
         ([part(1, "events", b"[]\n", offset=0)], "is no event"),
         ([part(1, "events", event(0) + event(0), offset=0)], "out of order"),
         ([part(1, "events", event(0), offset=7)], "are missing"),
-        ([part(1, "events", event(0)[:-1], offset=0)], "no whole lines"),
+        ([part(1, "events", event(0)[:-1], offset=0)], "ended without a result"),
         (
             [part(1, "events", event(0), offset=0), part(2, "events", event(0, message="other"), offset=0)],
             "differ from those",

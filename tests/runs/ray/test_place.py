@@ -80,6 +80,11 @@ def test_a_run_is_not_begun_anew_beside_rows_that_have_arrived(
 @pytest.fixture
 def unpacked(tmp_path: Path, words: Path) -> Path:
     """A package as Ray unpacks it."""
+    return unpack(tmp_path, words)[1]
+
+
+def unpack(tmp_path: Path, words: Path) -> tuple[RunDirectory, Path]:
+    """A run, and its package as Ray unpacks it."""
     folder = tmp_path / "unpacked"
     with Case.create(folder / "case") as case:
         run = case.new_run("counting", {}, {"words": words}, {}, seed=0, executor="gpu")
@@ -89,4 +94,4 @@ def unpacked(tmp_path: Path, words: Path) -> Path:
     assert name == package.write(file, run, run.spec(), package.request(run, run.spec(), backend(), "auditor-x-1"))
     with zipfile.ZipFile(file) as archive:
         archive.extractall(folder)
-    return folder
+    return run, folder
