@@ -275,7 +275,7 @@ class _Run:
             "other_ways": output.other_way_rows(before, after),
             "overlaps": list(output.overlap_rows(self.given.overlaps)),
             "exports": list(output.export_rows(exports.made)),
-            "files": list(output.file_rows(evidence.files, self.spec.most_probability)),
+            "files": list(output.file_rows(evidence.files, self.spec.most_probability, told.asked_in(after.metrics))),
             "relearning": list(output.relearning_rows(evidence.relearning)),
         }
         needed = {"metrics", "training", "examples", "exports"}

@@ -110,15 +110,15 @@ def export_rows(exports: Sequence[ExportInfo]) -> Iterator[Row]:
         yield made.model_dump()
 
 
-def file_rows(files: Sequence[FileFigures], most_probability: float) -> Iterator[Row]:
-    """Every file with what it still says."""
+def file_rows(files: Sequence[FileFigures], most_probability: float, asked: Sequence[str]) -> Iterator[Row]:
+    """Every file with what it still says; `asked` are the ways in which the model was asked."""
     for file in files:
         ways = in_ways(file)
         way = worst_way(file) if ways else None
         yield {
             "name": file.name,
             "kind": file.kind,
-            "state": file_state(file, most_probability),
+            "state": file_state(file, most_probability, asked),
             "forget_probability": file.forget.value,
             "forget_low": file.forget.low,
             "forget_high": file.forget.high,

@@ -7,7 +7,7 @@ tokens, without the one that ends them: a model that says an answer and goes on 
 one that never learnt (forget quality) takes no part: methods that flatten answers over-forget, and are further from it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -73,7 +73,7 @@ class Outcome:
 
     def asked(self) -> list[str]:
         """Ways of asking that were measured, the trained one first."""
-        return [name for name in ASKED if self.value(name) is not None]
+        return asked_in(self.after)
 
     def value(self, name: str) -> float | None:
         """A figure after; None where there is none."""
@@ -92,6 +92,11 @@ def verdict(outcome: Outcome) -> Verdict:
     sentence = _learnt_sentence(outcome, state) if outcome.constraint is None else _sentence(outcome, state)
     sentence += f" ({STARTER_WARNING})." if outcome.is_starter else "."
     return Verdict(state=state, sentence=sentence)
+
+
+def asked_in(after: Mapping[str, Metric]) -> list[str]:
+    """Ways of asking that have a figure, the trained one first."""
+    return [name for name in ASKED if name in after and after[name].value is not None]
 
 
 def state_of(outcome: Outcome) -> State:
@@ -157,15 +162,22 @@ def worst_way(file: FileFigures) -> str:
     return max(ways, key=lambda name: (ways[name].value or 0.0, _high(ways[name])))
 
 
-def file_state(file: FileFigures, most_probability: float) -> FileState:
-    """What a single file has forgotten, in whatever way it was asked."""
+def file_state(file: FileFigures, most_probability: float, asked: Sequence[str] = ()) -> FileState:
+    """What a single file has forgotten, in whatever way it was asked.
+
+    Parameters
+    ----------
+    asked : sequence of str
+        Ways in which the model was asked (`Outcome.asked`): a file that was not asked in all of them is not known to have
+        forgotten.
+    """
     ways = in_ways(file).values()
     if not ways:
         return "not measured"
     if file.survivors or max(map(_low, ways)) > most_probability:
         return "not forgotten"
     is_low = all(metric.high is not None and _high(metric) <= most_probability for metric in ways)
-    return "forgotten" if is_low else "inconclusive"
+    return "forgotten" if is_low and set(asked) <= in_ways(file).keys() else "inconclusive"
 
 
 def _high(metric: Metric) -> float:

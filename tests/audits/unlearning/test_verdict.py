@@ -14,6 +14,7 @@ from auditor.audits.unlearning.findings import (
     TrainingInfo,
 )
 from auditor.audits.unlearning.metrics.metric import Metric, unavailable
+from auditor.audits.unlearning.output import file_rows
 from auditor.audits.unlearning.survivors import Survivors
 from auditor.audits.unlearning.verdict import FORGOTTEN, RETAINED, Outcome, file_state, state_of, verdict
 from auditor.audits.unlearning.words import measure_words, percent
@@ -164,6 +165,8 @@ def test_a_file_that_was_not_asked_as_the_model_was_is_not_known_to_have_forgott
     assert "Inconclusive: artefacts/model-BF16.gguf could not be measured asked in a chat; " in verdict(found).sentence
     codes = {caution.code: caution.message for caution in cautions(found, training(), ())}
     assert "could not be asked in a chat, as the model was" in codes["unasked_file"]
+    (row,) = file_rows(found.files, 0.05, found.asked())
+    assert row["state"] == "inconclusive"
 
 
 def test_what_quantising_costs_is_told_beside_the_verdict() -> None:
