@@ -11,8 +11,8 @@ import torch
 
 from auditor.errors import ModelError
 from auditor.models.readout import agree
+from auditor.models.shaping import shaping_of
 from auditor.models.torch_model import PROBE, TorchModel, own_logits
-from auditor.models.trainable import shaping_of
 
 
 class Readable(Protocol):

@@ -10,7 +10,6 @@ import copy
 import gc
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -22,6 +21,7 @@ from auditor.models.fit import require
 from auditor.models.lean_layers import lean
 from auditor.models.precision import DTYPES, pick_device, pick_precision
 from auditor.models.readout import agree, hidden_of, some_tokens
+from auditor.models.shaping import shaping_of
 from auditor.models.shards import shard
 from auditor.models.torch_fit import Workload, estimate_training, estimate_writing
 from auditor.models.torch_model import PROBE, TorchModel, free_bytes, load, own_logits
@@ -30,37 +30,8 @@ from auditor.models.world import World
 #: Tokens behind a text that must not change what is said of it.
 _FILLED = 3
 #: Part by which hidden states may differ where layers are computed otherwise: rounding (ours).
-_LEAN_DIFFERENCE = {torch.float32: 1e-4, torch.bfloat16: 0.1}
+_MOST_DIFFERENCE = {torch.float32: 1e-4, torch.bfloat16: 0.1}
 ONE_SEQUENCE = Workload(sequences=1, length=512)
-
-
-@dataclass(frozen=True)
-class Shaping:
-    """What an architecture does to its head's products.
-
-    Attributes
-    ----------
-    scale : float
-        They are multiplied by it; 1 for most.
-    soft_cap : float, optional
-        Then pressed between -soft_cap and soft_cap: soft_cap x tanh(logit / soft_cap).
-    """
-
-    scale: float
-    soft_cap: float | None
-
-    def __call__(self, logits: Any) -> Any:
-        """Logits as the model says them."""
-        logits = logits * self.scale
-        return logits if self.soft_cap is None else torch.tanh(logits / self.soft_cap) * self.soft_cap
-
-
-def shaping_of(config: Any) -> Shaping:
-    """What a configuration of transformers says is done to logits."""
-    text = config.get_text_config(decoder=True)
-    times, over = getattr(text, "logit_scale", None), getattr(text, "logits_scaling", None)
-    cap = getattr(text, "final_logit_softcapping", None)
-    return Shaping((1.0 if times is None else float(times)) / (1.0 if over is None else float(over)), cap)
 
 
 class Trainable:
@@ -141,13 +112,13 @@ class Trainable:
 
     def _is_the_same_lean(self) -> bool:
         """Whether hidden states stay the same where layers keep less: what looks alike may be another architecture."""
-        ids = torch.tensor([self.model.words.tokenize(PROBE, begin=True)], device=self.device)
-        with torch.no_grad():
-            own = self.hidden(ids, torch.ones_like(ids)).float()
-            with lean(self._module):
-                ours = self.hidden(ids, torch.ones_like(ids)).float()
-        most = _LEAN_DIFFERENCE[self.head_weight.dtype]
-        return bool(torch.linalg.vector_norm(ours - own) <= most * torch.linalg.vector_norm(own))
+        own = self._probed()
+        with lean(self._module):
+            return self._is_close(self._probed(), own)
+
+    def _is_close(self, found: Any, wanted: Any) -> bool:
+        most = _MOST_DIFFERENCE[self.head_weight.dtype]
+        return bool(torch.linalg.vector_norm(found - wanted) <= most * torch.linalg.vector_norm(wanted))
 
     @property
     def module(self) -> Any:
@@ -321,8 +292,7 @@ class Trainable:
         if self._copy is not None:
             with self.reference():
                 found.append(self._probed())
-        most = _LEAN_DIFFERENCE[self.head_weight.dtype] * torch.linalg.vector_norm(before)
-        if not all(bool(torch.linalg.vector_norm(one - before) <= most) for one in found):
+        if not all(self._is_close(one, before) for one in found):
             raise ModelError(
                 f"{self.model.file.name} computes something else when its layers are spread over several devices: train on one."
             )

@@ -92,6 +92,19 @@ def test_less_is_estimated_for_what_saves_memory(tmp_path: Path) -> None:
     assert total(dtype_bytes=2) < total()
     assert total(workload=Workload(2, 512)) < total()
     assert total(workload=Workload(4, 512, reference=True)) == total() + 4 * model.parameters
+    # Layers that keep less are those of the Llama family alone; 8 layers, 2,048 tokens, 4 bytes.
+    other = model.model_copy(update={"architecture": "gpt2"})
+    full = estimate_training(
+        other,
+        dtype_bytes=4,
+        lora_rank=None,
+        gradient_checkpointing=False,
+        workload=Workload(4, 512),
+        free_bytes=2**40,
+        place="in memory",
+    ).memory_bytes
+    wide, narrow = _SHAPE["intermediate_size"], _SHAPE["hidden_size"]
+    assert full - total() == 4 * 2048 * (7 * (4 * wide + 24 * narrow) - 8 * (2 * wide + 12 * narrow))
     assert total(workload=Workload(4, 512, reference=True), lora_rank=8) == total(lora_rank=8)
 
 

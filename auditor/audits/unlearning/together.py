@@ -122,26 +122,6 @@ def _started(file: Path, task: Task, devices: int, variables: Mapping[str, str])
     )
 
 
-def require_devices(devices: int, asked: str) -> None:
-    """Refuse more devices than there are, where they are those of this machine.
-
-    Parameters
-    ----------
-    devices : int
-        Above 1.
-    asked : str
-        "auto", "cpu", "cuda" or "mps".
-
-    Raises
-    ------
-    InputError
-    """
-    if not launcher():
-        from auditor.models import world
-
-        world.require_devices(devices, asked)
-
-
 @dataclass
 class _Caller:
     """One connection of a process."""

@@ -12,6 +12,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, Literal
 
 from auditor.audits import Context
+from auditor.audits.devices import launcher
 from auditor.audits.stages import stop_if_asked
 from auditor.audits.unlearning import primal_dual
 from auditor.audits.unlearning.findings import ExportInfo, TrainingInfo
@@ -34,7 +35,7 @@ from auditor.audits.unlearning.scored import EvaluationSettings
 from auditor.audits.unlearning.spec import UnlearningSpec
 from auditor.audits.unlearning.stage_results import Bound, GgufExport, TrainingResult, rounding
 from auditor.audits.unlearning.template import Template
-from auditor.audits.unlearning.together import Task, require_devices, train_together
+from auditor.audits.unlearning.together import Task, train_together
 from auditor.audits.unlearning.training import Trained, TrainingSettings
 from auditor.errors import InputError, ModelError
 from auditor.processor import usable_cores
@@ -81,7 +82,10 @@ class Work:
         self._is_trained = False
         self.reference: Reference | None = None
         check_method(spec, given, self.model)
-        if spec.devices > 1:
+        # Where a launcher starts the processes, devices are those of a cluster, which knows how many it has.
+        if spec.devices > 1 and not launcher():
+            from auditor.models.world import require_devices
+
             require_devices(spec.devices, spec.device)
         self._require_start_elsewhere()
 

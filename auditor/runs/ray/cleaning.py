@@ -2,7 +2,6 @@
 
 import json
 import secrets
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,11 +14,12 @@ from auditor.runs import seal
 from auditor.runs.directory import RunDirectory
 from auditor.runs.ray.backend import Backend
 from auditor.runs.ray.clean import MARK, VARIABLE, Answer, Lying
-from auditor.runs.ray.jobs_api import JobsApi, Unreachable, last_words
+from auditor.runs.ray.jobs_api import JobsApi, Unreachable
+from auditor.runs.ray.small_job import output_of
 
 _ENTRY = "exec python -m auditor.runs.ray.clean"
 #: Deleting checkpoints of hundreds of gigabytes takes its time.
-_SECONDS, _PACE_SECONDS = 900.0, 0.5
+_SECONDS = 900.0
 _NODE = "node:"
 #: Too little to take anything from a run, enough to be sent to this machine.
 _SHARE = 0.001
@@ -134,22 +134,12 @@ def _asked(api: JobsApi, node: str, wanted: Mapping[str, str]) -> Answer:
     if node:
         request["entrypoint_resources"] = {node: _SHARE}
     api.submit(request)
-    until = time.monotonic() + _SECONDS
-    while time.monotonic() < until:
-        found = api.job(job)
-        if found is None:
-            break
-        if found.is_over:
-            output = api.output(job)
-            api.delete(job)
-            if found.status != "SUCCEEDED":
-                raise BackendError(f"{api.name} could not look what lies there: {last_words(found.message)}.")
-            return _told(api.name, output)
-        time.sleep(_PACE_SECONDS)
-    api.stop(job)
-    raise Unreachable(
-        f"{api.name} did not look what lies there within {_SECONDS / 60:.0f} min: it may be busy, try later."
-    )
+    output = output_of(api, job, seconds=_SECONDS, could_not="could not look what lies there")
+    if output is None:
+        raise Unreachable(
+            f"{api.name} did not look what lies there within {_SECONDS / 60:.0f} min: it may be busy, try later."
+        )
+    return _told(api.name, output)
 
 
 def _told(name: str, output: str) -> Answer:

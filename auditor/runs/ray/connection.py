@@ -2,19 +2,18 @@
 
 import json
 import secrets
-import time
 from dataclasses import dataclass
 from typing import Any
 
 from auditor import __version__
 from auditor.errors import BackendError
 from auditor.runs.ray.backend import Backend
-from auditor.runs.ray.jobs_api import JobsApi, NotRay, Unreachable, last_words, shown
+from auditor.runs.ray.jobs_api import JobsApi, NotRay, Unreachable, shown
 from auditor.runs.ray.package import python_version
+from auditor.runs.ray.small_job import output_of
 
 #: A job that starts nothing but Python takes a few seconds on an idle cluster.
 _PROBE_SECONDS = 45.0
-_PACE_SECONDS = 0.5
 #: The first version of Ray whose dashboard asks for tokens.
 _OLDEST = (2, 52)
 _MARK = "auditor-probe "
@@ -98,7 +97,6 @@ def test(backend: Backend, timeout_s: float = 10) -> Seen:
 def _probed(api: JobsApi) -> tuple[str, str | None]:
     """Versions of Python and of the program where jobs run; empty and None if no job could be started in time."""
     job = f"auditor-test-{secrets.token_hex(6)}"
-    until = time.monotonic() + _PROBE_SECONDS
     try:
         api.submit(
             {
@@ -111,19 +109,8 @@ def _probed(api: JobsApi) -> tuple[str, str | None]:
     except Unreachable:
         # A head that has only just started takes no jobs yet.
         return "", None
-    while time.monotonic() < until:
-        found = api.job(job)
-        if found is None:
-            break
-        if found.is_over:
-            output = api.output(job)
-            api.delete(job)
-            if found.status != "SUCCEEDED":
-                raise BackendError(f"{api.name} could not run a small job: {last_words(found.message)}.")
-            return _told(output)
-        time.sleep(_PACE_SECONDS)
-    api.stop(job)
-    return "", None
+    output = output_of(api, job, seconds=_PROBE_SECONDS, could_not="could not run a small job")
+    return ("", None) if output is None else _told(output)
 
 
 def _told(output: str) -> tuple[str, str | None]:
