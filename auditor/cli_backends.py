@@ -4,7 +4,7 @@ import getpass
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from pydantic import ValidationError
@@ -15,6 +15,10 @@ from auditor.case.sealed import sealed_runs
 from auditor.errors import InputError
 from auditor.runs.ray import store
 from auditor.runs.ray.backend import Backend
+from auditor.sizes import size_words
+
+if TYPE_CHECKING:
+    from auditor.runs.ray.connection import Seen
 
 backends_app = typer.Typer(
     help="Other machines on which runs can be carried out: Ray clusters, by their address.",
@@ -36,6 +40,7 @@ def backends_add(
         Path | None, typer.Option(help="File that holds the cluster's token, as `ray get-auth-token` prints it.")
     ] = None,
     ask_token: Annotated[bool, typer.Option("--ask-token", help="Ask for the token, without showing it.")] = False,
+    ca: Annotated[Path | None, typer.Option(help=_told("ca"))] = None,
     shared: Annotated[str | None, typer.Option(help=_told("shared"))] = None,
     cache: Annotated[str | None, typer.Option(help=_told("cache"))] = None,
     plain_http: Annotated[
@@ -56,12 +61,23 @@ def backends_add(
             raise InputError(f"The file cannot be read: {error.strerror}", file=str(token_file)) from error
     elif ask_token:
         token = getpass.getpass("Token: ")
+    authority = str(ca.absolute()) if ca else None
     try:
         backend = Backend(
-            name=name, address=address, token=token, shared=shared, cache=cache, plain_http_confirmed=plain_http
+            name=name,
+            address=address,
+            token=token,
+            ca=authority,
+            shared=shared,
+            cache=cache,
+            plain_http_confirmed=plain_http,
         )
     except ValidationError as error:
         raise InputError(_sentence(error)) from None
+    if authority:
+        from auditor.runs.ray.trust import trust
+
+        trust(authority)
     store.add(backend, replace=replace)
     console.out(f"{backend.name}  {backend.address}")
     console.say(f"To see whether it can be used: auditor backends test {backend.name}")
@@ -73,11 +89,18 @@ def _sentence(error: ValidationError) -> str:
 
 
 @backends_app.command("list")
-def backends_list() -> None:
+def backends_list(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
+) -> None:
     """List the backends; tokens are never shown."""
     kept = store.backends()
+    if as_json:
+        listed = [backend.model_dump(exclude={"token"}) | {"has_token": bool(backend.token)} for backend in kept]
+        console.out(json.dumps({"backends": listed}, ensure_ascii=False))
+        return
     for backend in kept:
         facts = ["with a token" if backend.token else "without a token"]
+        facts += [f"trusts {backend.ca}"] if backend.ca else []
         facts += [f"shared folder {backend.shared}"] if backend.shared else []
         facts += [f"models in {backend.cache}"] if backend.cache else []
         console.out(f"{backend.name}  {backend.address}  {', '.join(facts)}")
@@ -103,19 +126,25 @@ def backends_test(
     seen = connection.test(backend)
     if as_json:
         console.out(json.dumps({"name": backend.name, "address": backend.address, **asdict(seen)}, ensure_ascii=False))
-        return
+    else:
+        _tell(backend, seen)
+    if seen.auditor_version is None:
+        # Not there, or not known to be: no run has been shown to be possible.
+        raise typer.Exit(console.FAILED)
+
+
+def _tell(backend: Backend, seen: "Seen") -> None:
+    """What was seen, in words."""
     python = f"Python {seen.python_version}" if seen.python_version else "no job could be started in time"
     console.out(f"{backend.name} answers: Ray {seen.ray_version}, {python}.")
     gpus = f"{seen.gpus:g} graphics processors"
     gpus += f" ({', '.join(seen.gpu_names)})" if seen.gpu_names else ""
-    console.out(
-        f"Nodes: {seen.nodes}. Processors: {seen.cpus:g}, {gpus}. Memory: {seen.memory_bytes / 1024**3:.1f} GiB."
-    )
+    console.out(f"Nodes: {seen.nodes}. Processors: {seen.cpus:g}, {gpus}. Memory: {size_words(seen.memory_bytes, 1)}.")
     if seen.auditor_version is None and seen.python_version:
         console.out(
-            f"Auditor is not installed there: pip install 'auditor[ray]' in the environment that Ray runs in on {name}."
+            "Auditor is not installed there: pip install 'auditor[ray]' in the environment that Ray runs in on "
+            f"{backend.name}."
         )
-        raise typer.Exit(console.FAILED)
 
 
 @backends_app.command("clean")
@@ -147,15 +176,11 @@ def backends_clean(
             f"stays: {one.stays}" if one.stays else "removed" if lying.run in removed else "may go: it is sealed here"
         )
         age = f"{lying.age_s / 86400:.1f} days old"
-        console.out(f"{lying.run}  {_gib(lying.bytes)}  {age}  {told}")
+        console.out(f"{lying.run}  {size_words(lying.bytes)}  {age}  {told}")
     if not found:
         console.out(f"No run lies on {name}.")
     elif yes:
-        console.out(f"Removed: {len(removed)} of {len(found)} runs, {_gib(freed)}.")
+        console.out(f"Removed: {len(removed)} of {len(found)} runs, {size_words(freed)}.")
     elif going:
-        size = _gib(sum(one.lying.bytes for one in going))
+        size = size_words(sum(one.lying.bytes for one in going))
         console.out(f"Nothing was removed. To remove {len(going)} of {len(found)} runs, {size}, add --yes.")
-
-
-def _gib(size: int) -> str:
-    return f"{size / 1024**3:.2f} GiB"

@@ -23,6 +23,8 @@ from auditor.report.over_time import as_finished, n_on_same_input
 
 if TYPE_CHECKING:
     from auditor.audits.guard.compare import Comparison, Measured, PairComparison
+    from auditor.audits.unlearning.compare import Comparison as UnlearningComparison
+    from auditor.audits.unlearning.compare import PairComparison as UnlearningPair
 
 
 def compare(
@@ -35,15 +37,15 @@ def compare(
     seed: SeedOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare rating or guard runs unit by unit, with intervals: judges and who is nearer to people; models, templates."""
+    """Compare runs unit by unit, with intervals: judges and who is nearer to people; guards; how runs forget and keep."""
     with Case.open(case, write=False) as opened:
         audits = {opened.run(run).spec().audit for run in runs}
-    if audits == {"guard"}:
+    if audits in ({"guard"}, {"unlearning"}):
         if humans is not None or human_scale or map_linear:
             raise InputError(
-                "People's ratings belong to rating runs", column="--humans", fix="Leave it out for guard runs."
+                "People's ratings belong to rating runs", column="--humans", fix="Leave it out for other runs."
             )
-        _guard(case, runs, confidence, seed, as_json=as_json)
+        (_guard if audits == {"guard"} else _unlearning)(case, runs, confidence, seed, as_json=as_json)
     else:
         cli_rating.compare(case, runs, humans, human_scale, map_linear, confidence, seed, as_json)
 
@@ -80,13 +82,16 @@ def _guard(path: Path, runs: Sequence[str], confidence: float | None, seed: int 
 
 def _plain(pair: "PairComparison") -> dict[str, Any]:
     """Every figure with its interval beside it."""
-    fields = pair.model_dump(mode="json")
+    return {**_flat(pair.model_dump(mode="json")), "sentence": pair.sentence}
+
+
+def _flat(fields: dict[str, Any]) -> dict[str, Any]:
     for measured in fields["measures"]:
         for name in ("a", "b", "difference"):
             estimate = measured[name]
             measured[name] = estimate["value"]
             measured[f"{name}_ci"] = None if estimate["low"] is None else [estimate["low"], estimate["high"]]
-    return {**fields, "sentence": pair.sentence}
+    return fields
 
 
 def _words(found: "Comparison", models: Mapping[str, str]) -> str:
@@ -125,3 +130,49 @@ def _row(measured: "Measured") -> tuple[str, ...]:
         "" if measured.only_b is None else f"{measured.only_b:,}",
         "" if measured.mcnemar_p is None else f"{measured.mcnemar_p:.3g}",
     )
+
+
+def _unlearning(path: Path, runs: Sequence[str], confidence: float | None, seed: int | None, *, as_json: bool) -> None:
+    from auditor.audits.unlearning import compare as side_by_side
+    from auditor.audits.unlearning.metrics.metric import CONFIDENCE
+    from auditor.tasks_compare_unlearning import tables_of
+
+    with Case.open(path, write=False) as case:
+        tables = [tables_of(case.run(run)) for run in runs]
+        found = side_by_side.compare(
+            tables, confidence=confidence or CONFIDENCE, seed=tables[0].seed if seed is None else seed
+        )
+        warnings = [caution.message for caution in found.cautions]
+        if as_json:
+            told = {
+                "case": str(case.path),
+                "methods": {table.name: table.findings["method"] for table in tables},
+                "warnings": warnings,
+                "head": case.head(),
+                "pairs": [_plain_unlearning(pair) for pair in found.pairs],
+            }
+            console.out(json.dumps(told, ensure_ascii=False, allow_nan=False))
+            return
+    console.out("\n".join(line for pair in found.pairs for line in _unlearning_lines(pair, found)).rstrip())
+    console.out("")
+    for warning in warnings:
+        console.out(f"Warning: {warning}")
+
+
+def _plain_unlearning(pair: "UnlearningPair") -> dict[str, Any]:
+    from auditor.audits.unlearning import compare_text as text
+
+    fields = _flat(pair.model_dump(mode="json"))
+    return {**fields, "differs": list(pair.differs), "sentence": f"{text.headline(pair)} {text.clear(pair)}"}
+
+
+def _unlearning_lines(pair: "UnlearningPair", found: "UnlearningComparison") -> list[str]:
+    from auditor.audits.unlearning import compare_text as text
+
+    figures = [made(pair, found.confidence) for made in (text.forgotten, text.kept, text.told_apart)]
+    lines = [f"A  {pair.a} ({pair.outcomes[0].method})", f"B  {pair.b} ({pair.outcomes[1].method})", ""]
+    for table in (*figures, text.outcomes(pair)):
+        if table is not None:
+            heads = tuple(" ".join(title.split()) for title, _about in table.columns)
+            lines += [table.title, *cli_rating.aligned([heads, *table.rows]), ""]
+    return [*lines, text.headline(pair), text.ground(pair, found), ""]

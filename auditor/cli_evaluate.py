@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from auditor import console
+from auditor.audits.unlearning.spec import wrong_in_prompt
 from auditor.errors import InputError
 from auditor.task_process import ask
 
@@ -137,8 +138,8 @@ def _check(benchmark: str, files: Mapping[str, Path], prompt: str, *, probes: bo
     needed = [role for role in takes if role not in ("holdout", "shots_forget", "shots_retain")]
     if not any(role in files for role in needed):
         raise InputError("There is no file to evaluate on", fix=f"Give one of {', '.join(map(_option, needed))}.")
-    if prompt.count("{question}") != 1:
-        raise InputError("--prompt needs {question} once", value=prompt)
+    if wrong := wrong_in_prompt(prompt):
+        raise InputError(f"--prompt: {wrong}", value=prompt)
     if probes and ("forget" not in files or benchmark == "muse"):
         raise InputError("--probes ask for what was to be forgotten", fix="Give --forget, with tofu or own.")
 

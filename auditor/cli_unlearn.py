@@ -1,5 +1,6 @@
 """`auditor unlearn`: a model forgets some of what it knows within a bound on the rest, and is measured before and after."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,6 +9,7 @@ from pydantic import ValidationError
 
 from auditor import console
 from auditor.audits.unlearning import Spec, sample
+from auditor.audits.unlearning.spec import BASELINES, OF_PDU
 from auditor.case import Case
 from auditor.case.case import default_folder
 from auditor.errors import InputError
@@ -144,9 +146,22 @@ def unlearn(
         "dtype": dtype,
         "mapping": _pairs(column, "--map", "FIELD=COLUMN"),
     }
+    _require_part(asked)
     given = {"forget": forget, "retain": retain, "holdout": holdout, "probes": probes, "reference": reference}
     inputs = {role: path for role, path in given.items() if path is not None}
     raise typer.Exit(carry_out(inputs, asked, _model(model), case or default_folder(), seed, on=on, as_json=as_json))
+
+
+def _require_part(asked: Mapping[str, Any]) -> None:
+    """Refuse settings that have no part in the method, which would be passed over in silence."""
+    for name in OF_PDU:
+        if asked[name] != _default(name) and asked["method"] != "pdu":
+            own = "; one of its own is set by --set NAME=VALUE" if asked["method"] in BASELINES else ""
+            raise InputError(
+                f"{_option(name)} has no part in {asked['method']}",
+                value=asked[name],
+                fix=f"Leave it out{own}.",
+            )
 
 
 def _pairs(given: list[str] | None, option: str, form: str) -> dict[str, str]:
@@ -232,7 +247,9 @@ def _checked(fields: dict[str, Any]) -> Spec:
     except ValidationError as error:
         first = error.errors()[0]
     value = first["input"]
-    shown = ", ".join(map(str, value)) if isinstance(value, (list, tuple, dict)) else value
+    if isinstance(value, dict):
+        value = [f"{name}={part}" for name, part in value.items()]
+    shown = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
     message = str(first["msg"]).removeprefix("Value error, ")
     raise InputError(f"{_option(str(first['loc'][0]))}: {message}", value=shown if shown != "" else None)
 

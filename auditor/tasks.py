@@ -42,6 +42,7 @@ from auditor.models.torch_fit import usual_fit
 from auditor.runs.clock import duration
 from auditor.runs.directory import RunDirectory
 from auditor.runs.executor import LOCAL
+from auditor.sizes import size_words
 
 #: Settings that change how long a unit takes.
 _COST_FIELDS = ("axes", "explain", "scope", "variants", "more_models", "paraphrase")
@@ -113,9 +114,9 @@ def cost(asked: Question, _progress: Progress) -> Any:
     if not fit.fits:
         sentence = fit.sentence
     elif seconds is None:
-        sentence = f"{fit.memory_bytes / 1024**3:.2f} GiB of memory; time is not known before the first run."
+        sentence = f"{size_words(fit.memory_bytes)} of memory; time is not known before the first run."
     else:
-        sentence = f"About {duration(seconds)} on this machine, {fit.memory_bytes / 1024**3:.2f} GiB of memory."
+        sentence = f"About {duration(seconds)} on this machine, {size_words(fit.memory_bytes)} of memory."
     return {"seconds": seconds, **_fit(fit), "sentence": sentence}
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from auditor import tasks_compare_guard, tasks_rating
-from auditor.audits import guard, rating
+from auditor import tasks_compare_guard, tasks_compare_unlearning, tasks_rating
+from auditor.audits import guard, rating, unlearning
 from auditor.case import Case, RunSummary
 from auditor.errors import AuditorError, InputError
 from auditor.report.pictures import save
@@ -30,7 +30,8 @@ class _Side:
     Attributes
     ----------
     offered : callable
-        (summary) -> a run to choose: model, two lines in words, and what it must have in common with others.
+        (summary) -> a run to choose: model, two lines in words, and what it must have in common with others; None for one
+        that nothing can be compared with.
     side_by_side : callable
         (case, runs, theme, folder, progress) -> warnings, and for every pair title, sentence, facts, runs, tables, pictures
         and filters; with a folder also the column files of its rows, written to ``folder/<place of the pair>``.
@@ -38,7 +39,7 @@ class _Side:
         (case, runs, place of the pair, theme) -> pictures with their data.
     """
 
-    offered: Callable[[RunSummary], dict[str, Any]]
+    offered: Callable[[RunSummary], dict[str, Any] | None]
     side_by_side: Callable[[Case, Sequence[RunDirectory], str, Path | None, Progress], dict[str, Any]]
     pictures: Callable[[Case, Sequence[RunDirectory], int, str], "Iterator[Picture]"]
 
@@ -46,6 +47,9 @@ class _Side:
 _SIDES: Mapping[str, _Side] = {
     rating.name: _Side(tasks_rating.offered, tasks_rating.side_by_side, tasks_rating.pictures),
     guard.name: _Side(tasks_compare_guard.offered, tasks_compare_guard.side_by_side, tasks_compare_guard.pictures),
+    unlearning.name: _Side(
+        tasks_compare_unlearning.offered, tasks_compare_unlearning.side_by_side, tasks_compare_unlearning.pictures
+    ),
 }
 
 
@@ -64,7 +68,8 @@ def comparable_runs(asked: Question, _progress: Progress) -> Any:
             except (KeyError, TypeError):
                 problems.append(f"{summary.id} cannot be compared: its findings are damaged.")
             else:
-                runs.append({"id": summary.id, "audit": summary.audit, "verdict": summary.verdict, **found})
+                if found is not None:
+                    runs.append({"id": summary.id, "audit": summary.audit, "verdict": summary.verdict, **found})
         people = tasks_rating.people_words(case)
     return {"runs": runs, "problems": problems, "people": people}
 
@@ -109,4 +114,7 @@ def _of_one_audit(case: Case, ids: Sequence[str]) -> tuple[str, list[RunDirector
     return audits.pop(), runs
 
 
-TASKS = (comparable_runs, compare, compare_export, *tasks_rating.TASKS, *tasks_compare_guard.TASKS)
+TASKS = (
+    *(comparable_runs, compare, compare_export),
+    *(*tasks_rating.TASKS, *tasks_compare_guard.TASKS, *tasks_compare_unlearning.TASKS),
+)

@@ -111,6 +111,7 @@ def _evaluated(
     reference: "Reference | None",
     progress: Progress,
 ) -> dict[str, Any]:
+    from auditor.audits.unlearning.reference_log import other_format
     from auditor.models.starter import STARTER_WARNING
 
     found, more = _run(model, asked, files, reference, progress)
@@ -119,6 +120,8 @@ def _evaluated(
         warnings.append(_ROUNDED)
     if reference is not None and reference.sha256 == model.sha256:
         warnings.append("The reference is the evaluated model itself: it says nothing about forgetting.")
+    if reference is not None:
+        warnings += [caution.message for caution in other_format(reference, more["dtype"])]
     if asked.get("limit"):
         warnings.append(f"Only the first {asked['limit']:,} examples of each file were read.")
     result, probe_metrics = found.model_dump(mode="json"), more.pop("probe_metrics", {})

@@ -19,6 +19,7 @@ from auditor.models.library import Library
 from auditor.runs.clock import duration
 from auditor.runs.directory import RunDirectory
 from auditor.runs.executor import LOCAL
+from auditor.sizes import size_words
 
 if TYPE_CHECKING:
     from auditor.audits.guard.inputs import GuardInputs
@@ -51,7 +52,7 @@ def guard_check(asked: Question, _progress: Progress) -> Any:
     fit = _fit(asked["model"], spec)
     pace = _pace(asked["case"], asked["model"], spec) if asked.get("case") else None
     n_prompts = len(given.queries) * (2 + len(spec.conditions))
-    memory = f"{fit.memory_bytes / 1024**3:.2f} GiB of memory"
+    memory = f"{size_words(fit.memory_bytes)} of memory"
     if not fit.fits:
         sentence = fit.sentence
     elif pace is None:

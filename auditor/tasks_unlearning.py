@@ -18,6 +18,7 @@ from auditor.models.library import Library
 from auditor.runs.clock import duration
 from auditor.runs.directory import RunDirectory
 from auditor.runs.executor import LOCAL
+from auditor.sizes import size_words
 
 if TYPE_CHECKING:
     from auditor.audits.unlearning.inputs import UnlearningInputs
@@ -36,7 +37,7 @@ _TRAINING_FIELDS = ("gradient_checkpointing", "device", "dtype", "max_tokens")
 _MEASURING_FIELDS = ("new_tokens", "gguf", "quantised", "relearn_steps", "relearn_items", "reference_model")
 #: How a way of asking is called above its prompt, in this order; as trained the example itself is asked.
 _AS_TRAINED = "question"
-_WAYS: Mapping[str, str] = {
+WAYS: Mapping[str, str] = {
     "paraphrase": "Asked in other words",
     "prefix": "Asked with a text before the question",
     "answer start": "Asked with half of the answer given",
@@ -178,8 +179,8 @@ class _Pace:
 
 def _taken(memory_bytes: int, disk: "Sequence[DiskFit]") -> str:
     """What a run takes of the machine at most."""
-    parts = [f"{memory_bytes / 1024**3:.2f} GiB of memory"]
-    parts += [f"up to {found.disk_bytes / 1024**3:.2f} GiB on the disk" for found in disk]
+    parts = [f"{size_words(memory_bytes)} of memory"]
+    parts += [f"up to {size_words(found.disk_bytes)} on the disk" for found in disk]
     return ", ".join(parts)
 
 
@@ -325,7 +326,7 @@ def unlearning_example(asked: Question, _progress: Progress) -> Any:
     parts = [["Question", example["question"]]] if example["question"] else []
     parts += [["Answer" if example["question"] else "Text", example["answer"]], *_said(example)]
     for way in _other_ways(run, row) if kind == "forget" else ():
-        parts.append([_WAYS.get(way["kind"], f"Asked: {way['kind']}"), way["prompt"]])
+        parts.append([WAYS.get(way["kind"], f"Asked: {way['kind']}"), way["prompt"]])
         parts += [["Wanted", way["answer"]]] if way["answer"] != example["answer"] else []
         parts += _said(way)
     return {"kind": kind, "row": row, "parts": parts}
@@ -334,7 +335,7 @@ def unlearning_example(asked: Question, _progress: Progress) -> Any:
 def _other_ways(run: RunDirectory, row: int) -> list[dict[str, Any]]:
     """How an example to forget was asked for otherwise, each kind together."""
     found = [way for way in _rows(run, "other_ways", row=row) if way["kind"] != _AS_TRAINED]
-    order = {kind: place for place, kind in enumerate(_WAYS)}
+    order = {kind: place for place, kind in enumerate(WAYS)}
     return sorted(found, key=lambda way: order.get(way["kind"], len(order)))
 
 

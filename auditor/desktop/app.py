@@ -34,7 +34,10 @@ def make_application(arguments: list[str]) -> QApplication:
 def make_window(settings_file: Path) -> Window:
     """A window with its own session; settings are kept in an INI file."""
     settings = QSettings(str(settings_file), QSettings.Format.IniFormat)
-    window = Window(Session(settings))
+    application = QApplication.instance()
+    assert isinstance(application, QApplication)
+    with theme.unstyled(application):
+        window = Window(Session(settings))
     window.session.setParent(window)
     return window
 

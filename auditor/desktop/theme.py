@@ -1,6 +1,9 @@
 """Colours that follow the system: light, dark, and whatever contrast its palette brings."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QGuiApplication, QIcon, QPainter, QPalette, QPixmap, QStyleHints
@@ -131,12 +134,32 @@ def apply(application: QApplication) -> None:
     application.setStyleSheet(_sheet(theme))
 
 
+@contextmanager
+def unstyled(application: QApplication) -> Iterator[None]:
+    """Put widgets together without the style sheet, and give it back to them once, at the end.
+
+    With it every widget that is put into another one is styled again with all that it holds: a window takes three times as long.
+    """
+    sheet = application.styleSheet()
+    application.setStyleSheet("")
+    try:
+        yield
+    finally:
+        application.setStyleSheet(sheet)
+
+
 def icon(name: str, colour: str | None = None) -> QIcon:
     """An icon of the project's set in the theme's ink, sharp at the usual scale factors."""
+    return _drawn(name, colour or current().ink, current().soft)
+
+
+@cache
+def _drawn(name: str, usual: str, disabled: str) -> QIcon:
+    """An icon in two inks; buttons of one kind share it."""
     drawing = resource("icons", f"{name}.svg").read_text(encoding="utf-8")
     made = QIcon()
     # Without one of its own a disabled icon is made from the enabled one, and white on accent would fade into grey.
-    for mode, ink in ((QIcon.Mode.Normal, colour or current().ink), (QIcon.Mode.Disabled, current().soft)):
+    for mode, ink in ((QIcon.Mode.Normal, usual), (QIcon.Mode.Disabled, disabled)):
         renderer = QSvgRenderer(drawing.replace("#000000", ink).encode())
         for size in (16, 24, 32, 48, 64):
             pixmap = QPixmap(size, size)

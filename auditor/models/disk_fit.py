@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from auditor.models.file import Kind, ModelFile
 from auditor.models.torch_fit import lora_parameters
+from auditor.sizes import size_words
 
 #: Bytes of a weight in a GGUF file: in Q8_0 and Q4_0, 32 weights and their scale have 34 and 18 bytes.
 _GGUF_BYTES: Mapping[Kind, float] = {"BF16": 2.0, "Q8_0": 34 / 32, "Q4_0": 18 / 32}
@@ -79,17 +80,17 @@ def estimate_disk(
     total = max(checkpoints, at_rest + whole, files)
     fits = total + _SPARE_BYTES <= free_bytes
     begin = (
-        f"The run of {model.name} needs up to {_gib(total)} on the disk (checkpoints {_gib(checkpoints)}, files of the model "
-        f"{_gib(files)})"
+        f"The run of {model.name} needs up to {size_words(total)} on the disk (checkpoints "
+        f"{size_words(checkpoints)}, files of the model {size_words(files)})"
     )
     if fits:
-        return DiskFit(checkpoints, files, total, free_bytes, fits, f"{begin}; {_gib(free_bytes)} are free.")
+        return DiskFit(checkpoints, files, total, free_bytes, fits, f"{begin}; {size_words(free_bytes)} are free.")
     ways = [
         "make room, or open a case on another disk",
         *(["train low-rank adapters (LoRA), whose checkpoints are small"] if lora_rank is None else []),
         *(["write no GGUF and quantised files"] if gguf else []),
     ]
-    sentence = f"{begin}, but only {_gib(free_bytes)} are free and 0.5 GiB stay reserved: {', or '.join(ways)}."
+    sentence = f"{begin}, but only {size_words(free_bytes)} are free and 0.5 GiB stay reserved: {', or '.join(ways)}."
     return DiskFit(checkpoints, files, total, free_bytes, fits, sentence)
 
 
@@ -97,7 +98,3 @@ def _gguf(model: ModelFile, kind: Kind) -> int:
     head = model.vocabulary * model.embedding if kind == "Q4_0" else 0
     weights = _GGUF_BYTES[kind] * (model.parameters - head) + _GGUF_BYTES["Q8_0"] * head
     return int(weights) + _TOKEN_BYTES * model.vocabulary
-
-
-def _gib(size: int) -> str:
-    return f"{size / 1024**3:.2f} GiB"

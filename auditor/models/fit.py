@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from auditor.errors import ModelError
 from auditor.models.batch_plan import MAX_LEAVES, TALKING_LEAVES, BatchPlan, candidates, cells
 from auditor.models.file import ModelFile
+from auditor.sizes import size_words
 
 _F16_BYTES = 2
 _F32_BYTES = 4
@@ -21,6 +22,10 @@ _FIXED_BYTES = 8 * 1024**2
 _WIDE, _NARROW = 3, 4
 #: What a multiplication takes for its input in the weights' own precision, bytes for each number.
 _WORK_BYTES = 1.1
+
+
+class MemoryShort(ModelError):
+    """A model that lacks nothing but memory: with more of it free, the same would succeed."""
 
 
 @dataclass(frozen=True)
@@ -113,11 +118,13 @@ def _estimate(model: ModelFile, plan: BatchPlan, *, n_ctx: int, talk: int, free_
     compute += _graph(model, plan, n_cells if plan.flash_attention else attended)
     total = weights + kv + compute
     fits = total + RESERVE_BYTES <= free_bytes
-    parts = f"{_gib(total)} (weights {_gib(weights)}, context of {n_ctx:,} tokens {_gib(kv + compute)})"
+    parts = (
+        f"{size_words(total)} (weights {size_words(weights)}, context of {n_ctx:,} tokens {size_words(kv + compute)})"
+    )
     sentence = (
-        f"{model.name} needs about {parts}; {_gib(free_bytes)} are free."
+        f"{model.name} needs about {parts}; {size_words(free_bytes)} are free."
         if fits
-        else f"{model.name} needs about {parts}, but only {_gib(free_bytes)} are free and 0.5 GiB stay reserved: "
+        else f"{model.name} needs about {parts}, but only {size_words(free_bytes)} are free and 0.5 GiB stay reserved: "
         "close other programs, choose a smaller quantisation, or lower the context length."
     )
     return Fit(weights, kv, compute, total, free_bytes, fits, sentence)
@@ -140,12 +147,8 @@ def require(fit: Fit) -> None:
 
     Raises
     ------
-    ModelError
+    MemoryShort
         With the sentence of the estimate.
     """
     if not fit.fits:
-        raise ModelError(fit.sentence)
-
-
-def _gib(size: int) -> str:
-    return f"{size / 1024**3:.2f} GiB"
+        raise MemoryShort(fit.sentence)

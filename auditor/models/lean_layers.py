@@ -6,6 +6,9 @@ through. For the duration of a training such layers are computed by the function
 root mean square, and the two inputs of the product, and compute the rest again when a matrix product asks for it. The
 values going forward are those of transformers, and it takes no second pass through a layer as gradient checkpointing does.
 
+What follows attention in the last layer is computed for those tokens only that a loss is read at, since no other token
+looks at it.
+
 On a graphics processor of NVIDIA, the norm and the product are one kernel each where Liger's are installed (optional) [1]_.
 
 References
@@ -46,46 +49,70 @@ def rms_norm(hidden: Any, weight: Any, epsilon: float) -> Any:
     """
     if (kernels := fused_kernels(hidden)) is not None:
         return kernels.norm(hidden, weight, epsilon)
-    return _RmsNorm.apply(hidden, weight, epsilon)
+    return _RmsNorm.apply(hidden, weight, _scale(hidden, epsilon))
 
 
 def silu_product(gate: Any, up: Any) -> Any:
     """silu(gate) x up, for tensors of one shape."""
     if (kernels := fused_kernels(gate)) is not None:
         return kernels.product(gate, up)
-    return _SiluProduct.apply(gate, up)
+    return _SiluProduct.apply(gate, up, _Silu())
 
 
-def _norm_forward(ctx: Any, hidden: Any, weight: Any, epsilon: float) -> Any:
-    exact = hidden.to(_exact(hidden.dtype))
-    scale = torch.rsqrt(exact.pow(2).mean(-1, keepdim=True) + epsilon)
+def _scale(hidden: Any, epsilon: float) -> Any:
+    """One over the root mean square of each row; the gradient that flows through it is a part of the norm's."""
+    with torch.no_grad():
+        return torch.rsqrt(hidden.to(_exact(hidden.dtype)).pow(2).mean(-1, keepdim=True) + epsilon)
+
+
+def _scaled(hidden: Any, weight: Any, scale: Any) -> Any:
+    return weight * (hidden.to(scale.dtype) * scale).to(hidden.dtype)
+
+
+def _norm_forward(ctx: Any, hidden: Any, weight: Any, scale: Any) -> Any:
     ctx.save_for_backward(hidden, weight, scale)
-    return weight * (exact * scale).to(hidden.dtype)
+    return _scaled(hidden, weight, scale)
 
 
 def _norm_backward(ctx: Any, upstream: Any) -> Any:
     hidden, weight, scale = ctx.saved_tensors
     unit = hidden.to(scale.dtype) * scale
     upstream = upstream.to(scale.dtype)
+    product = upstream * unit
     for_weight = for_hidden = None
     if ctx.needs_input_grad[1]:
-        for_weight = (upstream * unit).flatten(0, -2).sum(0).to(weight.dtype)
+        for_weight = product.flatten(0, -2).sum(0).to(weight.dtype)
     if ctx.needs_input_grad[0]:
-        upstream = upstream * weight
-        along = (upstream * unit).mean(-1, keepdim=True)
-        for_hidden = upstream.sub_(unit.mul_(along)).mul_(scale).to(hidden.dtype)
+        along = (product @ weight.to(product.dtype)).unsqueeze(-1) / hidden.shape[-1]
+        for_hidden = (upstream * weight).addcmul_(unit, along, value=-1).mul_(scale).to(hidden.dtype)
     return for_hidden, for_weight, None
 
 
-def _product_forward(ctx: Any, gate: Any, up: Any) -> Any:
+class _Silu:
+    """silu(gate), computed once for the two that need it on the way back, one right after the other."""
+
+    def __init__(self) -> None:
+        self._made: Any = None
+
+    def keep(self, gate: Any) -> Any:
+        self._made = torch.nn.functional.silu(gate)
+        return self._made
+
+    def take(self, gate: Any) -> Any:
+        made, self._made = self._made, None
+        return torch.nn.functional.silu(gate) if made is None else made
+
+
+def _product_forward(ctx: Any, gate: Any, up: Any, silu: _Silu) -> Any:
     ctx.save_for_backward(gate, up)
-    return torch.nn.functional.silu(gate) * up
+    ctx.silu = silu
+    return torch.nn.functional.silu(gate).mul_(up)
 
 
 def _product_backward(ctx: Any, upstream: Any) -> Any:
     gate, up = ctx.saved_tensors
     for_gate = torch.ops.aten.silu_backward(upstream * up, gate)
-    return for_gate, torch.nn.functional.silu(gate).mul_(upstream)
+    return for_gate, ctx.silu.take(gate).mul_(upstream), None
 
 
 _RmsNorm = with_gradient(_norm_forward, _norm_backward)
@@ -127,8 +154,32 @@ def kernels_used(device: Any) -> str:
     return "liger" if device.type == "cuda" and _liger() is not None else "torch"
 
 
+class Lean:
+    """What lean layers can be asked while a model has them.
+
+    Parameters
+    ----------
+    picks : bool
+        Whether the last layer is one of them.
+    """
+
+    def __init__(self, *, picks: bool = False) -> None:
+        self.picks = picks
+        #: Places to compute, of all texts one after the other, int64 of shape (n,); None for all.
+        self.places: Any = None
+
+    @contextmanager
+    def at(self, places: Any) -> Iterator[None]:
+        """Within it the model gives hidden states of some places only, shape (1, n, width)."""
+        self.places = places
+        try:
+            yield
+        finally:
+            self.places = None
+
+
 @contextmanager
-def lean(module: Any, *, again: bool = True) -> Iterator[None]:
+def lean(module: Any, *, again: bool = True, last: Any = None) -> Iterator[Lean]:
     """Compute the layers of a model so that they keep less, where they are of a kind that is known.
 
     Parameters
@@ -139,14 +190,23 @@ def lean(module: Any, *, again: bool = True) -> Iterator[None]:
         Compute what matrix products need again, in place of keeping it; without it only what the functions here do not
         keep is saved. Not with gradient checkpointing, which transformers does where a layer's own code is called, and
         which keeps nothing of a layer anyway.
+    last : torch.nn.Module, optional
+        The layer after which only a norm and the head follow.
+
+    Yields
+    ------
+    Lean
     """
+    asked = Lean()
     replaced = []
     for part in module.modules():
         if (forward := _lean_forward(part, again=again)) is not None:
+            if part is last and forward is _layer:
+                forward, asked.picks = partial(_layer, asked=asked), True
             part.forward = MethodType(forward, part)
             replaced.append(part)
     try:
-        yield
+        yield asked
     finally:
         for part in replaced:
             del part.forward
@@ -154,7 +214,7 @@ def lean(module: Any, *, again: bool = True) -> Iterator[None]:
 
 def _lean_forward(part: Any, *, again: bool) -> Callable[..., Any] | None:
     children = dict(part.named_children())
-    if type(part).__name__.endswith("RMSNorm") and not children and hasattr(part, "variance_epsilon"):
+    if _is_norm(part):
         return _norm
     if children.keys() == _FEED_FORWARD and type(part.act_fn).__name__ in ("SiLU", "SiLUActivation"):
         return partial(_feed_forward, again=again)
@@ -163,25 +223,44 @@ def _lean_forward(part: Any, *, again: bool) -> Callable[..., Any] | None:
     return None
 
 
+def _is_norm(part: Any) -> bool:
+    return type(part).__name__.endswith("RMSNorm") and hasattr(part, "variance_epsilon") and not list(part.children())
+
+
 def _norm(part: Any, hidden_states: Any) -> Any:
     return rms_norm(hidden_states, part.weight, part.variance_epsilon)
 
 
 def _feed_forward(part: Any, x: Any, *, again: bool) -> Any:
     gate, up = part.gate_proj(x), part.up_proj(x)
-    product = silu_product(gate, up)
-    with _not_kept(product, lambda: silu_product(gate, up)) if again else nullcontext():
+    if not again or fused_kernels(gate) is not None:
+        product = silu_product(gate, up)
+        with _not_kept(product, lambda: silu_product(gate, up)) if again else nullcontext():
+            return part.down_proj(product)
+    silu = _Silu()
+    product = _SiluProduct.apply(gate, up, silu)
+    with _not_kept(product, lambda: silu.keep(gate) * up):
         return part.down_proj(product)
 
 
-def _layer(part: Any, hidden_states: Any, **asked: Any) -> Any:
-    normed = part.input_layernorm(hidden_states)
-    with _not_kept(normed, lambda: part.input_layernorm(hidden_states)):
-        attended = part.self_attn(hidden_states=normed, **asked)[0]
+def _layer(part: Any, hidden_states: Any, *, asked: Lean | None = None, **more: Any) -> Any:
+    normed, again = _normed(part.input_layernorm, hidden_states)
+    with _not_kept(normed, again):
+        attended = part.self_attn(hidden_states=normed, **more)[0]
     between = hidden_states + attended
-    normed = part.post_attention_layernorm(between)
-    with _not_kept(normed, lambda: part.post_attention_layernorm(between)):
+    if asked is not None and asked.places is not None:
+        between = between.flatten(0, 1).index_select(0, asked.places)[None]
+    normed, again = _normed(part.post_attention_layernorm, between)
+    with _not_kept(normed, again):
         return between + part.mlp(normed)
+
+
+def _normed(norm: Any, hidden: Any) -> tuple[Any, Callable[[], Any]]:
+    """What a norm returns, and how to have it again: from the root mean square, where that is kept anyway."""
+    if not _is_norm(norm) or fused_kernels(hidden) is not None:
+        return norm(hidden), lambda: norm(hidden)
+    scale = _scale(hidden, norm.variance_epsilon)
+    return _RmsNorm.apply(hidden, norm.weight, scale), lambda: _scaled(hidden, norm.weight, scale)
 
 
 def _not_kept(made: Any, make: Callable[[], Any]) -> AbstractContextManager[Any]:

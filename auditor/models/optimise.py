@@ -25,6 +25,7 @@ from auditor.models.native_step import run_step
 from auditor.models.optimise_outcome import Candidate, Outcome, PreparedPrompts, Speed, agreement
 from auditor.models.starter import STARTER_WARNING
 from auditor.models.tolerance import Tolerance
+from auditor.sizes import size_words
 
 KINDS: tuple[Kind, ...] = ("Q4_0", "Q8_0", "BF16")
 #: Measurements of the speed of every file, in turns.
@@ -333,7 +334,7 @@ def planned(model: ModelFile, kinds: Sequence[Kind], folder: Path, n_ctx: int) -
         changed = {"name": f"{model.name} in {kind}", "size_bytes": size, "repacked_bytes": copied}
         fit = estimate(model.model_copy(update=changed), n_ctx=n_ctx)
         if size > room:
-            need, free = f"{size / 1024**3:.1f} GiB", f"{max(0, room) / 1024**3:.1f} GiB"
+            need, free = size_words(size, 1), size_words(max(0, room), 1)
             reason = f"It needs about {need} on the disk of the library, and {free} are left beside a reserve of 1 GiB."
             yield Candidate(kind=kind, state="left out", reason=reason)
         elif not fit.fits:

@@ -17,6 +17,8 @@ _FILE_TYPES: dict[Kind, int] = {
 }
 #: Rows of a matrix that are held at a time.
 _BUFFER_BYTES = 512 * 1024**2
+#: More than a file system keeps back for the end of a file that it has taken already.
+_PROBE_BYTES = 1024**2
 
 
 def requantise(source: Path, target: Path, kind: Kind, *, made_from: str) -> None:
@@ -34,7 +36,9 @@ def requantise(source: Path, target: Path, kind: Kind, *, made_from: str) -> Non
     Raises
     ------
     ModelError
-        If llama.cpp refuses, for example because the disk is full; nothing of the target is left.
+        If llama.cpp refuses; nothing of the target is left.
+    OSError
+        If the target cannot be written, for example because the disk is full; nothing of it is left either.
     """
     said: list[str] = []
     on_log = llama_cpp.llama_log_callback(
@@ -55,8 +59,27 @@ def requantise(source: Path, target: Path, kind: Kind, *, made_from: str) -> Non
     settings.kv_overrides = added
     code = llama_cpp.llama_model_quantize(os.fsencode(source), os.fsencode(target), ctypes.byref(settings))
     if code != 0:
-        target.unlink(missing_ok=True)
+        try:
+            _write_on(target)
+        finally:
+            target.unlink(missing_ok=True)
         reason = next((line for line in reversed(said) if "fail" in line or "error" in line), "")
         raise ModelError(f"llama.cpp could not write {kind}" + (f" ({reason[:200]})." if reason else "."))
     with target.open("rb") as written:
         os.fsync(written.fileno())
+
+
+def _write_on(target: Path) -> None:
+    """Write a little more where llama.cpp stopped: it does not say what kept it, and a disk that is full does.
+
+    llama.cpp goes on until not a byte more fits, so that a little is enough.
+
+    Raises
+    ------
+    OSError
+        If that cannot be written either.
+    """
+    with target.open("ab") as out:
+        out.write(bytes(_PROBE_BYTES))
+        out.flush()
+        os.fsync(out.fileno())

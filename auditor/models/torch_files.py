@@ -20,6 +20,7 @@ from auditor.models.file import ModelFile
 from auditor.models.folder import folder_sha256
 from auditor.models.identity import require_unchanged
 from auditor.models.library import home
+from auditor.sizes import size_words
 
 #: Raised whenever the conversion changes, so that nothing of an older one is used.
 VERSION = 1
@@ -121,8 +122,8 @@ def _make(model: ModelFile, target: Path) -> None:
     free = shutil.disk_usage(target.parent).free
     if needed + _SPARE_BYTES > free:
         raise ModelError(
-            f"{model.name} takes {needed / 1024**3:.1f} GiB on the disk once it is dequantised, but only "
-            f"{free / 1024**3:.1f} GiB are free in {target.parent}: make room, or choose the llama.cpp backend."
+            f"{model.name} takes {size_words(needed, 1)} on the disk once it is dequantised, but only "
+            f"{size_words(free, 1)} are free in {target.parent}: make room, or choose the llama.cpp backend."
         )
     part = target.with_name(f"{target.name}.{os.getpid()}.part")
     try:

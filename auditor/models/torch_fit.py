@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from auditor.models.file import ModelFile
 from auditor.models.fit import RESERVE_BYTES, Fit, estimate
+from auditor.sizes import size_words
 
 #: Libraries, and what the allocator keeps (measured with the starter model).
 _LIBRARIES_BYTES = 350 * 1024**2
@@ -79,11 +80,11 @@ def estimate_torch(model: ModelFile, *, dtype_bytes: int, n_tokens: int, free_by
     compute = n_tokens * (_WIDE * wide + _NARROW * model.embedding) * dtype_bytes + _LIBRARIES_BYTES
     total = weights + kv + compute
     fits = total + RESERVE_BYTES <= free_bytes
-    parts = f"{_gib(total)} {place} (weights {_gib(weights)}, prompts {_gib(kv + compute)})"
+    parts = f"{size_words(total)} {place} (weights {size_words(weights)}, prompts {size_words(kv + compute)})"
     sentence = (
-        f"{model.name} needs about {parts}; {_gib(free_bytes)} are free."
+        f"{model.name} needs about {parts}; {size_words(free_bytes)} are free."
         if fits
-        else f"{model.name} needs about {parts}, but only {_gib(free_bytes)} are free and 0.5 GiB stay reserved: close "
+        else f"{model.name} needs about {parts}, but only {size_words(free_bytes)} are free and 0.5 GiB stay reserved: close "
         "other programs, choose bfloat16, or choose the llama.cpp backend, which runs the file as it is quantised and "
         "reads its last layer only."
     )
@@ -167,12 +168,12 @@ def estimate_training(
     total = weights + optimizer + compute
     fits = total + RESERVE_BYTES <= free_bytes
     parts = (
-        f"{_gib(total)} {place} (weights {_gib(weights)}, gradients and optimizer {_gib(optimizer)}, a batch of "
-        f"{workload.sequences:,} x {workload.length:,} tokens {_gib(compute)})"
+        f"{size_words(total)} {place} (weights {size_words(weights)}, gradients and optimizer {size_words(optimizer)}, a batch "
+        f"of {workload.sequences:,} x {workload.length:,} tokens {size_words(compute)})"
     )
     begin = f"Training {model.name} needs about {parts}"
     if fits:
-        return Fit(weights, optimizer, compute, total, free_bytes, fits, f"{begin}; {_gib(free_bytes)} are free.")
+        return Fit(weights, optimizer, compute, total, free_bytes, fits, f"{begin}; {size_words(free_bytes)} are free.")
     ways = [
         "close other programs",
         *(["train low-rank adapters (LoRA) instead of all weights"] if lora_rank is None else []),
@@ -181,7 +182,7 @@ def estimate_training(
         "take smaller batches or a smaller model",
     ]
     sentence = (
-        f"{begin}, but only {_gib(free_bytes)} are free and 0.5 GiB stay reserved: "
+        f"{begin}, but only {size_words(free_bytes)} are free and 0.5 GiB stay reserved: "
         f"{', '.join(ways[:-1])}, or {ways[-1]}."
     )
     return Fit(weights, optimizer, compute, total, free_bytes, fits, sentence)
@@ -205,12 +206,12 @@ def estimate_writing(model: ModelFile, *, dtype_bytes: int, written_bytes: int, 
     weights = model.parameters * (dtype_bytes + min(written_bytes, dtype_bytes))
     total = weights + _LIBRARIES_BYTES
     fits = total + RESERVE_BYTES <= free_bytes
-    begin = f"Writing {model.name} down after training needs about {_gib(total)} of main memory"
+    begin = f"Writing {model.name} down after training needs about {size_words(total)} of main memory"
     sentence = (
-        f"{begin}; {_gib(free_bytes)} are free."
+        f"{begin}; {size_words(free_bytes)} are free."
         if fits
-        else f"{begin}, but only {_gib(free_bytes)} are free and 0.5 GiB stay reserved: close other programs, choose bfloat16, "
-        "or take a smaller model."
+        else f"{begin}, but only {size_words(free_bytes)} are free and 0.5 GiB stay reserved: close other programs, choose "
+        "bfloat16, or take a smaller model."
     )
     return Fit(weights, 0, _LIBRARIES_BYTES, total, free_bytes, fits, sentence)
 
@@ -227,7 +228,3 @@ def usual_fit(model: ModelFile) -> Fit:
 
 def _part(size: int, devices: int) -> int:
     return -(-size // devices)
-
-
-def _gib(size: int) -> str:
-    return f"{size / 1024**3:.2f} GiB"

@@ -18,7 +18,7 @@ from auditor.errors import ModelError
 from auditor.models import lora
 from auditor.models.file import ModelFile
 from auditor.models.fit import require
-from auditor.models.lean_layers import lean
+from auditor.models.lean_layers import Lean, lean
 from auditor.models.precision import DTYPES, pick_device, pick_precision
 from auditor.models.readout import agree, hidden_of, some_tokens
 from auditor.models.shaping import shaping_of
@@ -70,6 +70,7 @@ class Trainable:
         self._module = self._active = model.module
         self._copy: Any = None
         self._is_held = False
+        self._lean: Lean | None = None
         self._shaping = shaping_of(self._module.config)
         self._layers_path = _path_of_layers(self._module, model.parts.layers)
         self._check()
@@ -113,8 +114,19 @@ class Trainable:
     def _is_the_same_lean(self) -> bool:
         """Whether hidden states stay the same where layers keep less: what looks alike may be another architecture."""
         own = self._probed()
-        with lean(self._module):
-            return self._is_close(self._probed(), own)
+        with self._leaner(again=True) as asked:
+            places = torch.arange(1, own.shape[1], 2, device=self.device)
+            return self._is_close(self._probed(), own) and (
+                not asked.picks or self._is_close(self._probed(places), own[0, places])
+            )
+
+    @contextmanager
+    def _leaner(self, *, again: bool) -> Iterator[Lean]:
+        with lean(self._module, again=again, last=self._module.get_submodule(self._layers_path)[-1]) as self._lean:
+            try:
+                yield self._lean
+            finally:
+                self._lean = None
 
     def _is_close(self, found: Any, wanted: Any) -> bool:
         most = _MOST_DIFFERENCE[self.head_weight.dtype]
@@ -173,6 +185,27 @@ class Trainable:
         decoder = self._active.get_decoder()
         return decoder(input_ids=ids, use_cache=False).last_hidden_state
 
+    def hidden_at(self, ids: Any, attention_mask: Any, places: Any) -> Any:
+        """Hidden states after the final norm at some places, such as those that a loss is read at.
+
+        In training the last layer leaves the others out where it can: no other place looks at them.
+
+        Parameters
+        ----------
+        ids, attention_mask
+            As for `hidden`.
+        places : int64 tensor of shape (n_places,)
+            Of all texts one after the other, each once: text * length + token.
+
+        Returns
+        -------
+        tensor of shape (n_places, width)
+        """
+        if self._lean is None or not self._lean.picks or self._active is not self._module:
+            return self.hidden(ids, attention_mask).flatten(0, 1).index_select(0, places)
+        with self._lean.at(places):
+            return self.hidden(ids, attention_mask)[0]
+
     def layer_output(self, ids: Any, attention_mask: Any, layer: int) -> Any:
         """What a layer returns; the layers after it are not computed.
 
@@ -214,7 +247,7 @@ class Trainable:
         """
         self._module.train()
         try:
-            with lean(self._module, again=not self.gradient_checkpointing) if self._is_lean else nullcontext():
+            with self._leaner(again=not self.gradient_checkpointing) if self._is_lean else nullcontext():
                 yield
         finally:
             self._module.eval()
@@ -297,11 +330,13 @@ class Trainable:
                 f"{self.model.file.name} computes something else when its layers are spread over several devices: train on one."
             )
 
-    def _probed(self) -> Any:
-        """Hidden states of a short text, float32."""
+    def _probed(self, places: Any = None) -> Any:
+        """Hidden states of a short text, at all places or at some, float32."""
         ids = torch.tensor([self.model.words.tokenize(PROBE, begin=True)], device=self.device)
+        mask = torch.ones_like(ids)
         with torch.no_grad():
-            return self.hidden(ids, torch.ones_like(ids)).float()
+            found = self.hidden(ids, mask) if places is None else self.hidden_at(ids, mask, places)
+        return found.float()
 
     @contextmanager
     def aside(self) -> Iterator[None]:

@@ -22,6 +22,7 @@ from safetensors.torch import load_file, save_file
 from auditor.errors import ModelError
 from auditor.files import read_json, sha256_of, sync_folder, write_json
 from auditor.models.world import ALONE, World
+from auditor.sizes import size_words
 
 VERSION = 1
 _TENSORS, _RECORD = "state.safetensors", "state.json"
@@ -172,7 +173,7 @@ class Checkpoints:
         free = shutil.disk_usage(self._folder).free
         if size + _SPARE_BYTES > free:
             raise ModelError(
-                f"A checkpoint takes {size / 1024**3:.1f} GiB on the disk, but only {free / 1024**3:.1f} GiB are free "
+                f"A checkpoint takes {size_words(size, 1)} on the disk, but only {size_words(free, 1)} are free "
                 f"in {self._folder}: make room, or train low-rank adapters (LoRA), whose checkpoints are small."
             )
         target = self._folder / name

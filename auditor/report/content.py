@@ -19,6 +19,7 @@ from auditor.report.tables import MOST_ROWS, is_whole, printed
 from auditor.runs.contract import Host, RunSpec
 from auditor.runs.directory import RunDirectory
 from auditor.runs.executor import LOCAL
+from auditor.sizes import size_words
 
 #: More raters than this are counted, not named.
 _MAX_NAMES = 12
@@ -166,6 +167,8 @@ def _settings(asked: RunSpec, spec: type[BaseModel]) -> Facts:
     rows: list[tuple[str, object, bool]] = []
     for name, field in spec.model_fields.items():
         extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+        if not _had_a_part(extra, given):
+            continue
         unit = f" {extra['unit']}" if "unit" in extra else ""
         value = given[name]
         if value is None or value == "" or value == [] or value == {}:
@@ -176,6 +179,12 @@ def _settings(asked: RunSpec, spec: type[BaseModel]) -> Facts:
             shown = number(value)
         rows.append((field.title or name, shown + unit, False))
     return _facts([*rows, ("Seed", asked.seed, False)])
+
+
+def _had_a_part(extra: Mapping[str, Any], given: Mapping[str, Any]) -> bool:
+    """Whether a setting counts with what another one was set to, where it names values of one that it applies to."""
+    applies: Mapping[str, Sequence[Any]] = extra.get("applies_to", {})
+    return all(given[name] in values for name, values in applies.items())
 
 
 def _method(audit: Audit, findings: Any) -> Iterable[Block]:
@@ -268,7 +277,7 @@ def _software(asked: RunSpec, provenance: Any) -> Facts:
     rows += [
         ("System", f"{host.system}, {host.machine}", False),
         ("Processor", _processor(host), False),
-        ("Memory", f"{host.memory_bytes / 1024**3:.1f} GiB", False),
+        ("Memory", size_words(host.memory_bytes, 1), False),
         ("Device used", provenance.device or "not stated", False),
     ]
     if asked.executor != LOCAL:

@@ -8,6 +8,16 @@ from pathlib import Path
 import pytest
 
 
+def test_whoever_asks_for_help_is_told_and_nothing_is_measured() -> None:
+    command = [sys.executable, "-m", "tests.benchmarks.startup", "--help"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=60, cwd=Path(__file__).parents[2]
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("From the start of the process to the shown window.")
+    assert "{" not in done.stdout
+
+
 @pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.parametrize(

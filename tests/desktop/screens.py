@@ -1,7 +1,8 @@
 """Screenshots of the real window: ``python -m tests.desktop.screens OUT_DIR`` (on a screen, or under Xvfb).
 
 Empty, running, failed and finished states at 1440x900 and 1024x700, light and dark; ``rate``, ``parity``, ``guard``,
-``unlearn``, ``backends`` or ``compare`` (with guard runs) as a second argument walks through that panel alone.
+``unlearn``, ``backends``, ``compare`` (with guard runs) or ``compare-unlearning`` as a second argument walks through that panel
+alone.
 """
 
 import os
@@ -17,6 +18,7 @@ from auditor.resources import resource
 from PySide6.QtWidgets import QApplication
 from tests.desktop.screens_backends import shoot_backends
 from tests.desktop.screens_compare import shoot_compare_guard
+from tests.desktop.screens_compare_unlearning import shoot_compare_unlearning
 from tests.desktop.screens_guard import shoot_guard
 from tests.desktop.screens_parity import shoot_parity
 from tests.desktop.screens_rate import shoot_rate, shoot_rubric_editor
@@ -88,6 +90,7 @@ _ALONE = {
     "guard": (shoot_guard, "Shop remarks, November"),
     "unlearn": (shoot_unlearn, "Facts to forget, November"),
     "compare": (shoot_compare_guard, "Shop remarks, November"),
+    "compare-unlearning": (shoot_compare_unlearning, "Facts to forget, November"),
     "backends": (shoot_backends, "Assistant review, November"),
 }
 

@@ -1,15 +1,20 @@
 """Screenshots of the Backends panel in its states; `tests.desktop.screens` calls it."""
 
+import shutil
 from pathlib import Path
 
+from auditor.desktop.panels.backends_clean import CleanBackend
 from auditor.desktop.panels.backends_edit import EditBackend
 from auditor.desktop.window import Window
 from auditor.resources import resource
+from auditor.runs import seal
 from auditor.runs.ray.backend import Backend
 from PySide6.QtWidgets import QApplication
 from tests.desktop.shooting import settle, shoot, wait
-from tests.desktop.tiny_cluster import tiny_cluster
+from tests.desktop.tiny_cluster import lie_there, tiny_cluster
 
+#: The last event of a run that is done.
+_DONE = '{"v":1,"n":0,"t":"2026-01-01T00:00:00.000Z","kind":"state","state":"done","message":""}\n'
 #: Nobody listens there.
 _CLOSED = "http://127.0.0.1:9"
 
@@ -46,6 +51,32 @@ def shoot_dialog(application: QApplication, window: Window, folder: Path) -> Non
     dialog.reject()
 
 
+def shoot_clean(application: QApplication, window: Window, folder: Path, room: Path) -> None:
+    """Save the dialog that clears up: what may go and what stays, and once it is gone."""
+    case = window.session.case
+    assert case is not None
+    inputs = {"conversations": resource("samples", "conversations.jsonl")}
+    runs = [case.new_run("rating", {}, inputs, {}, seed=seed, executor="lab") for seed in range(3)]
+    for run in runs[:2]:
+        run.events_file.write_text(_DONE, encoding="utf-8")
+        run.findings_file.write_text("{}", encoding="utf-8")
+        seal.seal(run)
+    for run in runs:
+        shutil.copytree(run.path, room / "runs" / run.path.name)
+    (room / "inputs").mkdir()
+    window.backends.select("lab")
+    window.backends.clean_button.click()
+    (dialog,) = window.backends.findChildren(CleanBackend)
+    for name in ("listed", "removed"):
+        wait(application, lambda: "may go" in dialog.words.text(), 30)
+        for scheme in ("light", "dark"):
+            window.choose_scheme(scheme)
+            wait(application, lambda: False, 0.3)
+            dialog.grab().save(str(folder / f"backends-clean-{name}-{scheme}.png"))
+        dialog.remove.click()
+    dialog.reject()
+
+
 def shoot_backends(application: QApplication, window: Window, folder: Path) -> None:
     """Save the panel: empty, the dialog, listed, a failed connection, removed; then where a run's setup asks."""
     page = window.backends
@@ -60,6 +91,10 @@ def shoot_backends(application: QApplication, window: Window, folder: Path) -> N
         page.how_button.setChecked(False)
         _test(application, window, "gpu-box")
         _test(application, window, "lab")
+        room = folder.resolve() / "room-of-lab"
+        lie_there(cluster, room)
+        shoot_clean(application, window, folder, room)
+        shutil.rmtree(room)
     shoot(application, window, folder, "backends-listed")
     page.select("gpu-box")
     shoot(application, window, folder, "backends-failed")

@@ -1,5 +1,6 @@
 """Backends through the real window: adding, refusing, testing, removing, and runs that were given to one."""
 
+import shutil
 import socket
 from pathlib import Path
 
@@ -10,7 +11,9 @@ from auditor.desktop.panels.backends_edit import EditBackend
 from auditor.desktop.panels.backends_how import COMMANDS
 from auditor.desktop.window import Window
 from auditor.files import read_json, write_json
+from auditor.runs import seal
 from auditor.runs.contract import RunState
+from auditor.runs.directory import RunDirectory
 from auditor.runs.ray import store
 from auditor.runs.ray.backend import Backend
 from auditor.runs.ray.clean import MARK, Answer, Lying
@@ -21,7 +24,8 @@ from PySide6.QtWidgets import QAbstractButton
 from pytestqt.qtbot import QtBot
 from tests.conftest import SAMPLE
 from tests.desktop.test_window import by_tab
-from tests.desktop.tiny_cluster import tiny_cluster
+from tests.desktop.tiny_cluster import lie_there, tiny_cluster
+from tests.runs.ray.tls_proxy import certify
 
 _TOKEN = "no-one-should-read-this"
 _PATIENCE_MS = 60_000
@@ -182,6 +186,59 @@ def test_what_lies_on_a_cluster_is_listed_and_what_is_not_sealed_here_stays(case
     assert row == [lying.run, "3.0 GiB", "2 days ago", "it is not sealed here"]
     assert not dialog.remove.isEnabled()
     dialog.reject()
+
+
+def test_what_is_sealed_here_is_removed_there_and_nothing_else(
+    window: Window, qtbot: QtBot, finished_run: Path, tmp_path: Path
+) -> None:
+    page, room = window.backends, tmp_path / "there" / "ray"
+    assert window.session.open_case(finished_run.parents[1])
+    case = window.session.case
+    assert case is not None
+    unfinished = case.new_run("rating", {}, {"conversations": SAMPLE}, {}, seed=0, executor="gpu-box").path
+    for path in (finished_run, unfinished):
+        shutil.copytree(path, room / "runs" / path.name)
+    (room / "inputs").mkdir()
+    with tiny_cluster() as cluster:
+        lie_there(cluster, room)
+        window.session.keep_backend(Backend(name="gpu-box", address=cluster.address), replace=False)
+        window.go_to(page)
+        page.select("gpu-box")
+        click(page.clean_button)
+        (dialog,) = page.findChildren(CleanBackend)
+        qtbot.waitUntil(lambda: "1 run of 2 may go" in dialog.words.text(), timeout=_PATIENCE_MS)
+        told = {dialog.table.item(row, 0).text(): dialog.table.item(row, 3).text() for row in range(2)}
+        assert told == {finished_run.name: "may go", unfinished.name: "it is not sealed here"}
+        # A cluster that fails meanwhile is a sentence, and it can be tried once more.
+        cluster.job |= {"status": "FAILED", "message": "the node is full"}
+        click(dialog.remove)
+        qtbot.waitUntil(lambda: "the node is full" in dialog.words.text(), timeout=_PATIENCE_MS)
+        assert dialog.remove.isEnabled()
+        assert (room / "runs" / finished_run.name).exists()
+        cluster.job["status"] = "SUCCEEDED"
+        click(dialog.remove)
+        qtbot.waitUntil(lambda: dialog.words.text().startswith("1 run removed"), timeout=_PATIENCE_MS)
+    assert dialog.words.text().endswith("Nothing there may go.")
+    assert not dialog.remove.isEnabled()
+    assert [path.name for path in (room / "runs").iterdir()] == [unfinished.name]
+    assert dialog.table.rowCount() == 1
+    assert seal.problems(RunDirectory(finished_run)) == [], "what lies here stays whole"
+    dialog.reject()
+
+
+def test_an_authority_is_looked_at_before_it_is_kept(window: Window, tmp_path: Path) -> None:
+    dialog, file = opened(window), tmp_path / "authority.pem"
+    file.write_text("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", encoding="utf-8")
+    fill(dialog, name="gpu-box", address="https://localhost:1", ca=str(file))
+    click(dialog.save)
+    assert str(file) in dialog.problems["ca"].text()
+    assert "no certificate" in dialog.problems["ca"].text()
+    assert store.backends() == []
+    certify(file, tmp_path / "chain.pem")
+    click(dialog.save)
+    assert not dialog.isVisible()
+    assert store.backend("gpu-box").ca == str(file)
+    assert f"trusts {file}" in window.backends.card.facts.text()
 
 
 def test_the_pace_of_another_machine_is_not_told_of_this_one(finished_run: Path) -> None:

@@ -22,6 +22,17 @@ def test_without_a_case_the_window_says_what_to_do(window: Window) -> None:
     assert not window.overview.verify_button.isVisible()
 
 
+def test_buttons_of_the_window_look_like_any_other_one(window: Window) -> None:
+    """It is put together before it is styled, which nobody sees."""
+    for button in (window.rate.setup.run, window.overview.verify_button):
+        other = QPushButton(button.icon(), button.text())
+        other.setObjectName(button.objectName())
+        other.ensurePolished()
+        assert button.sizeHint() == other.sizeHint()
+        assert button.font() == other.font()
+        assert button.palette() == other.palette()
+
+
 def test_the_sample_makes_a_case_and_is_ready_to_run(window: Window, qtbot: QtBot, home: Path) -> None:
     QTest.mouseClick(window.overview.samples["rating"], Qt.MouseButton.LeftButton)
     assert window.session.case is not None

@@ -4,9 +4,11 @@ import json
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from auditor import __version__
+from auditor.runs.ray.clean import MARK, VARIABLE, cleaned
 from tests.runs.ray.pretender import Pretender
 
 _GIB = 1024**3
@@ -29,6 +31,18 @@ def tiny_cluster() -> Iterator[Pretender]:
         yield cluster
     finally:
         cluster.close()
+
+
+def lie_there(cluster: Pretender, room: Path) -> None:
+    """Have jobs that clear up look at, and remove from, a folder of this machine, as they do on a cluster."""
+
+    def take(request: dict[str, Any]) -> None:
+        variables = request["runtime_env"]["env_vars"]
+        if VARIABLE in variables:
+            told = cleaned(room, json.loads(variables[VARIABLE])).model_dump_json()
+            cluster.job["logs"] = f"started\n{MARK}{told}\n"
+
+    cluster.take = take
 
 
 def _json(found: Any) -> tuple[int, dict[str, str], bytes]:

@@ -81,6 +81,39 @@ def test_another_architecture_with_the_same_parts_is_trained_by_its_own_code(tmp
     assert torch.equal(trained, own)
 
 
+@pytest.mark.parametrize(
+    ("architecture", "rank", "rows"),
+    [("llama", None, 7), ("llama", 4, 7), ("qwen3", None, 7), ("mixtral", None, 7), ("gemma2", None, 80)],
+)
+def test_the_last_layer_computes_places_that_are_asked_for(
+    tmp_path: Path, architecture: str, rank: int | None, rows: int
+) -> None:
+    """Values and gradients are those of all places, most of which nobody looks at; other kinds compute them all."""
+    folder = tiny.write(tmp_path / "model", architecture)
+    learner = trainable(inspect_folder(folder), device="cpu", dtype="float32", threads=1, lora_rank=rank)
+    places, mask = torch.tensor([0, 3, 21, 39, 40, 41, 79]), torch.ones_like(IDS)
+    seen: list[int] = []
+    mlp = learner.module.get_decoder().layers[-1].mlp
+    mlp.register_forward_hook(lambda part, given, found: seen.append(given[0].shape[:-1].numel()))
+
+    def gradients(hidden: Any) -> list[Any]:
+        hidden.pow(3).mean().backward()
+        found = [weight.grad.clone() for weight in learner.parameters if weight.grad is not None]
+        for weight in learner.parameters:
+            weight.grad = None
+        return [hidden.detach(), *found]
+
+    own = gradients(learner.hidden(IDS, mask).flatten(0, 1)[places])
+    seen.clear()
+    with learner.training():
+        ours = gradients(learner.hidden_at(IDS, mask, places))
+    assert seen[-1] == rows
+    assert len(ours) == len(own) > 1
+    for found, wanted in zip(ours, own, strict=True):
+        assert torch.linalg.vector_norm(found - wanted) <= 2e-6 * torch.linalg.vector_norm(wanted)
+    learner.close()
+
+
 def test_nothing_is_left_of_it_afterwards(tmp_path: Path) -> None:
     module = _model(tmp_path / "model", "llama")
     with lean(module):

@@ -51,6 +51,7 @@ def _kill_after_more_rows(executor: LocalExecutor, run: RunDirectory, wait_s: fl
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(1800)  # each start loads the model anew, and a busy machine is slow at that
 def test_a_guard_run_that_is_killed_ends_with_the_findings_of_an_uninterrupted_one(tmp_path: Path) -> None:
     model = inspect_folder(write(tmp_path / "small"))

@@ -31,9 +31,10 @@ from auditor.audits.unlearning.inputs import UnlearningInputs
 from auditor.audits.unlearning.measuring import Measured
 from auditor.audits.unlearning.probing import TRACE
 from auditor.audits.unlearning.reference import Reference
+from auditor.audits.unlearning.reference_log import other_format
 from auditor.audits.unlearning.referring import reference_model, referred
 from auditor.audits.unlearning.room import require_room
-from auditor.audits.unlearning.spec import UnlearningSpec
+from auditor.audits.unlearning.spec import BASELINES, UnlearningSpec
 from auditor.audits.unlearning.stage_results import Bound, Evidence, Exports, GgufExport, Quantised, TrainingResult
 from auditor.audits.unlearning.survivors import survivors
 from auditor.audits.unlearning.training import StepRow
@@ -169,6 +170,7 @@ class _Run:
             *(Caution(code="epsilon", message=message) for message in bound.warnings),
             *cautions_of(outcome, training.info, training.warnings),
             *_of_surroundings(before, bound, training, after),
+            *self._of_log(after),
             *_of_exports(exports, data),
         ]
         return UnlearningFindings(
@@ -184,12 +186,14 @@ class _Run:
             ),
             state=told.state_of(outcome),
             method=spec.method,
+            method_settings=spec.baseline_settings.model_dump() if spec.method in BASELINES else {},
             model_name=self.model.name,
             model_sha256=self.model.sha256,
             is_starter=self.model.is_starter,
             device=training.device,
             dtype=training.dtype,
             prompt=spec.prompt,
+            new_tokens=spec.new_tokens,
             most_probability=spec.most_probability,
             most_lost=spec.most_lost,
             data=data,
@@ -207,6 +211,11 @@ class _Run:
             reference_log=self.given.reference.source if self.given.reference else "",
             reference_log_model=(self.given.reference.sha256 or "") if self.given.reference else "",
         )
+
+    def _of_log(self, after: Measured) -> list[Caution]:
+        """Where a log of a reference was computed in another format than "auto" turned out to be."""
+        log = self.given.reference
+        return other_format(log, after.dtype) if log is not None and self.spec.dtype == "auto" else []
 
     def _constraint(self, bound: Bound, training: TrainingResult) -> ConstraintInfo | None:
         if bound.epsilon is None:
@@ -235,6 +244,7 @@ class _Run:
             "dual_warmup_epochs": spec.dual_warmup_epochs,
             "lambda_cap": spec.lambda_cap,
             "n_dual_updates": int(training.state["dual_updates"]),
+            "n_steps_led": int(training.state["steps_led"]),
         }
 
     def _headline(
@@ -279,7 +289,11 @@ class _Run:
             "relearning": list(output.relearning_rows(evidence.relearning)),
         }
         needed = {"metrics", "training", "examples", "exports"}
-        return [tables.save(self.context, name, rows) for name, rows in made.items() if rows or name in needed]
+        return [
+            tables.save(self.context, name, rows, new_tokens=self.spec.new_tokens)
+            for name, rows in made.items()
+            if rows or name in needed
+        ]
 
     def _steps(self) -> list[StepRow]:
         return [StepRow.model_validate(row) for row in self._latest(TRAINING)]

@@ -139,9 +139,8 @@ def _of_weights(constraint: ConstraintInfo, training: TrainingInfo) -> Iterator[
         yield Caution(code="best_step", message=message)
     if not constraint.feasible:
         loss, epsilon = nats_apart(constraint.retain_loss_after, constraint.epsilon)
-        message = (
-            f"The retain loss ends at {loss} nats, above epsilon {epsilon}: choose a "
-            "smaller learning rate, a smaller gamma or a larger dual step."
+        message = f"The retain loss ends at {loss} nats, above epsilon {epsilon}: choose a smaller learning rate" + (
+            ", a smaller gamma or a larger dual step." if constraint.dual_step is not None else " or fewer steps."
         )
         yield Caution(code="infeasible", message=message)
 

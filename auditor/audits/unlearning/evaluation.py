@@ -25,7 +25,7 @@ from auditor.audits.unlearning.metrics.metric import Metric, mean, unavailable
 from auditor.audits.unlearning.metrics.truth_ratio import indistinct, truthful
 from auditor.audits.unlearning.metrics.utility import PARTS, model_utility
 from auditor.audits.unlearning.reference import Reference
-from auditor.audits.unlearning.scored import Evaluation, EvaluationSettings, Scored
+from auditor.audits.unlearning.scored import Evaluation, EvaluationSettings, Scored, told_of_cuts
 from auditor.audits.unlearning.template import Template
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def evaluate(
         )
     ]
     return Evaluation(
-        metrics=metrics_of(scored, seed=seed, reference=reference),
+        metrics=told_of_cuts(metrics_of(scored, seed=seed, reference=reference), settings),
         examples=tuple(scored),
         settings=settings,
         seed=seed,

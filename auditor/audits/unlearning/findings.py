@@ -53,6 +53,9 @@ class ConstraintInfo(_Part):
     dual_warmup_epochs: int = Field(default=0, description="Epochs before the first dual update.")
     lambda_cap: float | None = None
     n_dual_updates: int | None = Field(default=None, description="Dual updates that were made.")
+    n_steps_led: int | None = Field(
+        default=None, description="Steps that were taken after one; None in runs that did not tell."
+    )
 
 
 class TrainingInfo(_Part):
@@ -156,12 +159,18 @@ class UnlearningFindings(Findings):
 
     state: State
     method: str
+    method_settings: dict[str, float] = Field(
+        default_factory=dict, description="Name -> value, of a baseline; empty in runs that did not tell."
+    )
     model_name: str
     model_sha256: str
     is_starter: bool
     device: str
     dtype: str
     prompt: str = Field(description="Template of a prompt.")
+    new_tokens: int | None = Field(
+        default=None, description="Longest answer that was generated for ROUGE, tokens; None in runs that did not tell."
+    )
     most_probability: float = Field(description="Probability of an answer that counts as forgotten.")
     most_lost: float = Field(description="Share of the probability of retained answers that may be lost.")
     data: DataInfo
@@ -200,5 +209,9 @@ LIMITATIONS = [
     (
         "Retention is measured on the examples to keep and on nothing else: other abilities of the model may have changed. Those "
         "examples are what each step trains on to keep, in part or all, so that they are kept better than what was not."
+    ),
+    (
+        "Intervals take examples for independent of each other: where several are about one person or from one text, they are "
+        "too narrow."
     ),
 ]

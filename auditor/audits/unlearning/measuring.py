@@ -17,7 +17,7 @@ from auditor.audits.unlearning.examples import Example
 from auditor.audits.unlearning.metrics.metric import Metric, mean
 from auditor.audits.unlearning.probes import ProbeRow, probe
 from auditor.audits.unlearning.reference import Reference
-from auditor.audits.unlearning.scored import EvaluationSettings, Scored
+from auditor.audits.unlearning.scored import EvaluationSettings, Scored, told_of_cuts
 from auditor.audits.unlearning.template import Template
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def measure(
     asking = Asking(learner, template, settings, Steps(tell, n_steps(asked, generated=settings.max_new_tokens > 0)))
     scored = asking.scored(PROBES, asked, membership_scores=False, generated=True) if asked else []
     return Measured(
-        metrics={**found.metrics, **ways.metrics, **_of_probes(scored, seed)},
+        metrics={**found.metrics, **ways.metrics, **told_of_cuts(_of_probes(scored, seed), settings)},
         device=learner.model.device_name,
         dtype=learner.model.precision.dtype,
         examples=(*found.examples, *scored),

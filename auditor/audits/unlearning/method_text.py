@@ -3,7 +3,7 @@
 from auditor.audits.unlearning.findings import ConstraintInfo, ExportInfo, UnlearningFindings
 from auditor.audits.unlearning.method_evidence import files_words, reference_words, relearning_words, rule_and_limits
 from auditor.audits.unlearning.objective_settings import REFUSALS
-from auditor.audits.unlearning.words import counted, nats
+from auditor.audits.unlearning.words import counted, cut_words, nats
 
 _QUESTION = (
     "A model that has learnt something is trained on until it no longer gives the answers that are to be forgotten, while it "
@@ -42,9 +42,9 @@ _TRAINING = (
 _MEASURES = (
     "The probability of an answer is a token's: exp of minus the mean loss over its own tokens; the token that ends it counts "
     "only in TOFU's probability, which stands beside it. "
-    "ROUGE-L recall compares the likeliest answer, generated token by token, with the file's, by stemmed words. The truth ratio "
-    "compares wrong answers with the right one in other words. Exact memorisation is the share of answer tokens that are the "
-    "likeliest one; extraction strength is the share of the answer, at its end, that the model completes exactly. "
+    "ROUGE-L recall compares the likeliest answer, generated token by token, with the file's, by stemmed words.{cut} "
+    "The truth ratio compares wrong answers with the right one in other words. Exact memorisation is the share of answer tokens "
+    "that are the likeliest one; extraction strength is the share of the answer, at its end, that the model completes exactly. "
     "Membership inference tells forgotten examples from ones that were never learnt, by an AUC: about one half is the aim, and "
     "far below it is a leak as far above it is. Measures that cannot be computed say why. Intervals are 95% percentile "
     "bootstraps over examples, each by itself."
@@ -67,7 +67,7 @@ def methods(findings: UnlearningFindings) -> list[tuple[str, str]]:
         ("Training", _training(findings)),
         ("Examples", _data(findings)),
         ("Prompt, word for word", findings.prompt),
-        ("Measures", "\n".join(filter(None, (_MEASURES, reference_words(findings))))),
+        ("Measures", "\n".join(filter(None, (_MEASURES.format(cut=_cut(findings)), reference_words(findings))))),
         ("Verdict: rule and limits", rule_and_limits(findings)),
         ("Files made of the model", _exports(findings)),
         ("Files, measured one by one", files_words(findings)),
@@ -77,11 +77,21 @@ def methods(findings: UnlearningFindings) -> list[tuple[str, str]]:
     return [(heading, text) for heading, text in parts if text]
 
 
+def _cut(findings: UnlearningFindings) -> str:
+    """How long generated answers are at most; empty in runs that did not tell."""
+    if findings.new_tokens is None:
+        return ""
+    told = cut_words(findings.new_tokens)
+    return f" {told}" if told else f" Answers have up to {findings.new_tokens} tokens, as in TOFU's published figures."
+
+
 def _method(findings: UnlearningFindings) -> str:
     found = findings.constraint
     told = _METHODS[findings.method]
     if findings.method == "pdu" and found is not None:
         told = told.format(positions=_PARITY if found.parity else _SHIFTED, dual=_dual(found))
+    if found_settings := findings.method_settings:
+        told += f" Settings: {', '.join(f'{name} = {value:g}' for name, value in found_settings.items())}."
     return f"{told}\nStart model: {findings.model_name}, SHA-256 {findings.model_sha256}."
 
 
@@ -93,8 +103,10 @@ def _dual(found: ConstraintInfo) -> str:
     told = f"{when} lambda <- max(0, lambda + eta (L_r - epsilon)){most}, {eta}"
     if found.dual_warmup_epochs:
         told += f"; in the first {counted(found.dual_warmup_epochs, 'epoch', 'epochs')} it keeps its first value"
-    if not found.n_dual_updates and found.n_dual_updates is not None:
-        told += ". No update was made: lambda was a fixed weight, and the bound was not enforced by it"
+    if 0 in (found.n_dual_updates, found.n_steps_led):
+        told += (
+            ". No step was taken with an updated lambda: it was a fixed weight, and the bound was not enforced by it"
+        )
     return f"{told}."
 
 
@@ -117,6 +129,11 @@ def _constraint(found: ConstraintInfo | None) -> str:
         lines.append(
             f"lambda began at {found.lambda_start:g} and was {found.lambda_final:.4g} after the last step{_updates(found)}; "
             f"gamma is {found.gamma:.3g}{chosen}."
+        )
+    else:
+        lines.append(
+            "This method does not enforce it: epsilon decides which probed step's weights may be kept, and what the end is held "
+            "against."
         )
     return "\n".join(lines)
 

@@ -38,22 +38,21 @@ def head_of(learner: Learner) -> Head:
     return Head(learner.head_weight, learner.head_bias, learner.logit_scale, learner.soft_cap)
 
 
-def rows_of(hidden: Any, labels: Any) -> Rows:
-    """Rows with a label.
+def rows_at(learner: Learner, batch: Batch, labels: Any) -> Rows:
+    """Hidden states of a batch at the positions with a label.
 
     Parameters
     ----------
-    hidden : tensor of shape (n, t, width)
     labels : int64 tensor of shape (n, t)
     """
     texts, _ = places = torch.nonzero(labels != IGNORED, as_tuple=True)
-    flat = texts * labels.shape[1] + places[1]
-    return Rows(hidden.flatten(0, 1).index_select(0, flat), labels[places], texts)
+    hidden = learner.hidden_at(batch.ids, batch.attention_mask, texts * labels.shape[1] + places[1])
+    return Rows(hidden, labels[places], texts)
 
 
 def answer_rows(learner: Learner, batch: Batch) -> Rows:
     """Hidden states of a batch at the positions that predict its answers."""
-    return rows_of(learner.hidden(batch.ids, batch.attention_mask), shifted(batch))
+    return rows_at(learner, batch, shifted(batch))
 
 
 def mean_nll(learner: Learner, batch: Batch, weight: float = 1.0) -> Any:
@@ -90,8 +89,7 @@ def mean_margin(learner: Learner, batch: Batch, *, parity: bool) -> Any:
     parity : bool
         Over the positions of the answer's tokens, as published, in place of those that predict them.
     """
-    labels = batch.labels if parity else shifted(batch)
-    rows = rows_of(learner.hidden(batch.ids, batch.attention_mask), labels)
+    rows = rows_at(learner, batch, batch.labels if parity else shifted(batch))
     return squared_margin(rows.hidden, _equal(rows.targets), head_of(learner))
 
 

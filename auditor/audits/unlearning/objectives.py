@@ -48,8 +48,8 @@ class Learner(Protocol):
         """What logits are multiplied by."""
         ...
 
-    def hidden(self, ids: Any, attention_mask: Any) -> Any:
-        """What the head reads, shape (n, t, width)."""
+    def hidden_at(self, ids: Any, attention_mask: Any, places: Any) -> Any:
+        """What the head reads at some places of all texts one after the other, shape (n_places, width)."""
         ...
 
     def layer_output(self, ids: Any, attention_mask: Any, layer: int) -> Any:

@@ -44,7 +44,7 @@ class DualVariable:
         self.value = settings.lambda_start
         self._settings = settings
         self._sum, self._n = 0.0, 0
-        self._steps = self._at_zero = self._at_cap = 0
+        self._steps = self._at_zero = self._at_cap = self._led = 0
 
     def after_step(self, retain_loss: float, epoch: int, last_of_epoch: bool) -> None:
         """Update it.
@@ -54,7 +54,7 @@ class DualVariable:
         retain_loss : float
             Mean over all texts of the optimizer step, on all processes.
         epoch : int
-            From 0. Until `dual_warmup_epochs` lambda stays as it is.
+            From 0. In the first `dual_warmup_epochs` of them lambda stays as it is.
         last_of_epoch : bool
             Whether the step was the last of its epoch: updates "epoch" are then made, on the mean of its steps.
 
@@ -65,12 +65,14 @@ class DualVariable:
         """
         if not math.isfinite(retain_loss):
             raise ValueError("the retain loss is no finite number")
+        self._led += self._steps > 0
         if self._settings.dual_updates == "step":
             self._update(retain_loss, epoch)
             return
         self._sum, self._n = self._sum + retain_loss, self._n + 1
         if last_of_epoch:
-            self._update(self._sum / self._n, epoch)
+            # Made between two epochs: what it changes is the weight in the next one.
+            self._update(self._sum / self._n, epoch + 1)
             self._sum, self._n = 0.0, 0
 
     def _update(self, retain_loss: float, epoch: int) -> None:
@@ -85,14 +87,15 @@ class DualVariable:
     def warnings(self) -> tuple[str, ...]:
         """What a person should know of how lambda went, in sentences."""
         found = []
-        if not self._steps or not self._settings.dual_step:
+        if not self._led or not self._settings.dual_step:
             why = (
                 "its dual step is 0"
                 if not self._settings.dual_step
-                else f"the training ended within the {self._settings.dual_warmup_epochs:,} epochs before the first update"
+                else f"the training ended within the {self._settings.dual_warmup_epochs:,} epochs before an update could count"
             )
             found.append(
-                f"Lambda was never updated: {why}. Retention was held by a fixed weight of {self.value:g}, not by a constraint."
+                f"No step was taken with an updated lambda: {why}. Retention was held by a fixed weight of "
+                f"{self._settings.lambda_start:g}, not by a constraint."
             )
         if self._at_zero:
             found.append(
@@ -113,6 +116,7 @@ class DualVariable:
             "epoch_sum": self._sum,
             "epoch_steps": float(self._n),
             "dual_updates": float(self._steps),
+            "steps_led": float(self._led),
             "updates_at_zero": float(self._at_zero),
             "updates_at_cap": float(self._at_cap),
         }
@@ -121,7 +125,7 @@ class DualVariable:
         """Go on from a checkpoint."""
         self.value = state["lambda"]
         self._sum, self._n = state["epoch_sum"], int(state["epoch_steps"])
-        self._steps = int(state["dual_updates"])
+        self._steps, self._led = int(state["dual_updates"]), int(state["steps_led"])
         self._at_zero, self._at_cap = int(state["updates_at_zero"]), int(state["updates_at_cap"])
 
 
@@ -142,7 +146,9 @@ def propose_epsilon(start_loss: float) -> float:
     return start_loss + max(_RELATIVE * start_loss, _ABSOLUTE_NATS)
 
 
-def check_epsilon(epsilon: float, start_loss: float, *, allow_below: bool = False) -> tuple[str, ...]:
+def check_epsilon(
+    epsilon: float, start_loss: float, *, allow_below: bool = False, enforced: bool = True
+) -> tuple[str, ...]:
     """Refuse an epsilon that the start model does not meet, and say where one enforces little.
 
     Parameters
@@ -151,6 +157,8 @@ def check_epsilon(epsilon: float, start_loss: float, *, allow_below: bool = Fals
         Nats.
     allow_below : bool
         Whether a person wants an epsilon below the start model's loss all the same.
+    enforced : bool
+        Whether the method is held to it; others are only judged by it.
 
     Returns
     -------
@@ -170,12 +178,16 @@ def check_epsilon(epsilon: float, start_loss: float, *, allow_below: bool = Fals
                 f"Epsilon is {epsilon:g}, but {told}: the model would break the constraint before anything is forgotten",
                 fix=f"Take {propose_epsilon(start_loss):.3f} or more, or allow an epsilon below the start.",
             )
-        return (f"Epsilon is {epsilon:g}, below the start: {told}. The retain set is trained on until it is met.",)
+        follows = (
+            "The retain set is trained on until it is met." if enforced else "Nothing in the method works towards it."
+        )
+        return (f"Epsilon is {epsilon:g}, below the start: {told}. {follows}",)
     if epsilon - start_loss > _FAR_NATS:
         lost = 1 - math.exp(start_loss - epsilon)
+        before = "anything holds that back" if enforced else "it counts as too much"
         warning = (
             f"Epsilon is {epsilon:g}, far above the start: {told}. Retain tokens may lose {lost:.0%} of their probability before "
-            f"anything holds that back; {propose_epsilon(start_loss):.3f} is proposed."
+            f"{before}; {propose_epsilon(start_loss):.3f} is proposed."
         )
         return (warning,)
     return ()

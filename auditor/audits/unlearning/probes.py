@@ -26,7 +26,7 @@ from auditor.audits.unlearning.asking import Asking, Steps, Tell, halfway
 from auditor.audits.unlearning.examples import Example, plain
 from auditor.audits.unlearning.metrics.memorisation import probability
 from auditor.audits.unlearning.metrics.metric import Metric, mean
-from auditor.audits.unlearning.scored import EvaluationSettings
+from auditor.audits.unlearning.scored import EvaluationSettings, told_of_cuts
 from auditor.audits.unlearning.template import ChatTemplate, Template, chat_template, tokens_of
 from auditor.models.chat_template import TemplateRefused
 
@@ -129,15 +129,16 @@ def probe(
     """
     from auditor.models.readable import context_length
 
+    settings = settings or EvaluationSettings()
     chat, why_not = _chat(learner.model.words, context_length(learner), examples)
     probes = list(_probes(examples, template, prefixes, chat))
     steps = Steps(tell, 2 * len(probes))
     rows: list[ProbeRow] = []
     for way in dict.fromkeys(one.template for one in probes):
-        asking = Asking(learner, way, settings or EvaluationSettings(), steps)
+        asking = Asking(learner, way, settings, steps)
         rows += _asked(asking, [one for one in probes if one.template == way])
     rows.sort(key=lambda row: KINDS.index(row.kind))
-    return Probed(rows=tuple(rows), metrics=_metrics(rows, seed, _WHY | why_not))
+    return Probed(rows=tuple(rows), metrics=told_of_cuts(_metrics(rows, seed, _WHY | why_not), settings))
 
 
 def asked_otherwise(

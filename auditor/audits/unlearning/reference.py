@@ -38,6 +38,7 @@ class Reference(BaseModel):
     source: str = Field(description="Where they are from, in words.")
     prompt: str | None = Field(default=None, description="How questions were put, where that is known.")
     sha256: str | None = Field(default=None, description="Hash of the model, where that is known.")
+    dtype: str | None = Field(default=None, description="Number format it was computed in, where that is known.")
     settings: EvaluationSettings | None = Field(
         default=None, description="How they were computed, where that is known."
     )
@@ -134,7 +135,7 @@ def _of_own_log(found: Mapping[str, Any], name: str) -> Reference:
         column = ".".join(map(str, first["loc"]))
         raise InputError(f"The log is damaged: {first['msg']}", file=name, column=column, fix=_FIX) from error
     _require_whole(evaluation, found.get("n"), name)
-    known = {field: found[field] for field in ("prompt", "sha256") if isinstance(found.get(field), str)}
+    known = {field: found[field] for field in ("prompt", "sha256", "dtype") if isinstance(found.get(field), str)}
     if found.get("benchmark") == "muse":
         known["prompt"] = QUESTION  # its texts are read as they are, whatever prompt was given
     return of_evaluation(evaluation, f"the log {name}").model_copy(update=known)

@@ -50,7 +50,27 @@ def read_log(
             value=spaced(next(iter(known))),
             fix=_AGAIN,
         )
-    return found, [*_missing(found, spec, forget, holdout, file.name), *_pieces(found, spec, examples, file.name)]
+    told = [*_missing(found, spec, forget, holdout, file.name), *_pieces(found, spec, examples, file.name)]
+    # What "auto" is shows once the model is loaded.
+    return found, told if spec.dtype == "auto" else [*told, *other_format(found, spec.dtype)]
+
+
+def other_format(found: Reference, dtype: str) -> list[Caution]:
+    """What to know where a reference was computed in another number format than what is compared with it.
+
+    Parameters
+    ----------
+    dtype : str
+        "float32" or "bfloat16": what this run or evaluation is computed in.
+    """
+    if found.dtype is None or found.dtype == dtype:
+        return []
+    message = (
+        f"The reference, {found.source}, was computed in {found.dtype}, what is compared with it in {dtype}: some "
+        "hundredths of a nat in the loss of an answer, and what of forget quality, privleak and the reference attack follows "
+        "from them, may come from that alone. Compute both in one (--dtype)."
+    )
+    return [Caution(code="reference-format", message=message)]
 
 
 def _require_same_prompt(found: Reference, spec: UnlearningSpec, examples: Sequence[Example], name: str) -> None:

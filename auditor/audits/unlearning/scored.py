@@ -1,8 +1,14 @@
 """What came out of evaluating a model: every example with its figures, and the metrics made of them."""
 
+from collections.abc import Mapping
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from auditor.audits.unlearning.metrics.metric import Metric
+from auditor.audits.unlearning.words import cut_words
+
+#: Measures, beside those named after it, that are made of ROUGE among others.
+_OF_ROUGE = ("model_utility",)
 
 
 class EvaluationSettings(BaseModel):
@@ -79,6 +85,17 @@ class Evaluation(BaseModel):
     def of(self, name: str) -> list[Scored]:
         """Examples of a set, in the order of their file."""
         return [one for one in self.examples if one.set == name]
+
+
+def told_of_cuts(metrics: Mapping[str, Metric], settings: EvaluationSettings) -> dict[str, Metric]:
+    """Measures with the length of generated answers noted at every ROUGE, where it is not that of published figures."""
+    told = cut_words(settings.max_new_tokens)
+    noted = {name: found for name, found in metrics.items() if "rouge" in name or name in _OF_ROUGE}
+    return dict(metrics) | {
+        name: found.model_copy(update={"note": " ".join(filter(None, (told, found.note)))})
+        for name, found in noted.items()
+        if found.value is not None
+    }
 
 
 def spaced(text: str) -> str:

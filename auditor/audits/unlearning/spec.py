@@ -25,6 +25,19 @@ BASELINES: Mapping[str, type[BaseModel]] = {
     "undial": published.UndialSettings,
 }
 _PDU = published.PduSettings.model_fields
+#: Settings that no other method has.
+OF_PDU = ("gamma", "lambda_start", "dual_step", "lambda_cap", "dual_updates", "dual_warmup_epochs", "parity")
+#: Told where settings are printed: those of another method are left out.
+_FOR_PDU: dict[str, Any] = {"applies_to": {"method": ["pdu"]}}
+
+
+def wrong_in_prompt(prompt: str) -> str:
+    """Why a template cannot stand before an answer; empty if it can."""
+    if prompt.count("{question}") != 1:
+        return "{question} must stand in it once"
+    if prompt != prompt.rstrip(" "):
+        return "it ends in a blank, but the answer's own token begins with one"
+    return ""
 
 
 class UnlearningSpec(BaseModel):
@@ -69,6 +82,7 @@ class UnlearningSpec(BaseModel):
         default_factory=dict,
         title="Settings of the method",
         description="Name to number, for the baselines, such as beta, alpha and gamma; published ones where none is named.",
+        json_schema_extra={"applies_to": {"method": list(BASELINES)}},
     )
     epsilon: float | None = Field(
         default=None,
@@ -91,6 +105,7 @@ class UnlearningSpec(BaseModel):
         title="Gamma",
         description="Weight of the forget loss. Published: 1. Empty: such that both terms begin in the same order (ours), since "
         "the squared margin of logits is in the hundreds for some models.",
+        json_schema_extra=_FOR_PDU,
     )
     lambda_start: float = Field(
         default=_PDU["lambda_start"].default,
@@ -99,6 +114,7 @@ class UnlearningSpec(BaseModel):
         title="First lambda",
         description="Weight of the retain loss before the first dual step; 0 only with a gamma. Published: 100 on TOFU, 50 on "
         "MUSE.",
+        json_schema_extra=_FOR_PDU,
     )
     dual_step: float = Field(
         default=_PDU["dual_step"].default,
@@ -107,6 +123,7 @@ class UnlearningSpec(BaseModel):
         title="Dual step",
         description="lambda grows by this times the retain loss's excess over epsilon, and never falls below 0. Published: 5 on "
         "TOFU, 1 on MUSE.",
+        json_schema_extra=_FOR_PDU,
     )
     lambda_cap: float = Field(
         default=_PDU["lambda_cap"].default,
@@ -114,11 +131,13 @@ class UnlearningSpec(BaseModel):
         le=1e9,
         title="Highest lambda",
         description="lambda never rises above it; a warning says where it does lie there.",
+        json_schema_extra=_FOR_PDU,
     )
     dual_updates: Literal["step", "epoch"] = Field(
         default="step",
         title="Dual updates",
         description="step: after every optimizer step. epoch: after every epoch, on its mean retain loss.",
+        json_schema_extra=_FOR_PDU,
     )
     dual_warmup_epochs: int = Field(
         default=_PDU["dual_warmup_epochs"].default,
@@ -126,13 +145,14 @@ class UnlearningSpec(BaseModel):
         le=1000,
         title="Epochs before dual updates",
         description="lambda keeps its first value for so many epochs. Published: 5 on TOFU, 3 on MUSE.",
-        json_schema_extra={"unit": "epochs"},
+        json_schema_extra={"unit": "epochs", **_FOR_PDU},
     )
     parity: bool = Field(
         default=False,
         title="Published mask",
         description="Mask the margin loss as published code does, not shifted: the position that predicts the first answer token "
         "is then never flattened. For comparison only.",
+        json_schema_extra=_FOR_PDU,
     )
     epochs: int = Field(
         default=10,
@@ -319,10 +339,8 @@ class UnlearningSpec(BaseModel):
     @field_validator("prompt")
     @classmethod
     def _whole_prompt(cls, prompt: str) -> str:
-        if prompt.count("{question}") != 1:
-            raise ValueError("{question} must stand in it once")
-        if prompt != prompt.rstrip(" "):
-            raise ValueError("it ends in a blank, but the answer's own token begins with one")
+        if wrong := wrong_in_prompt(prompt):
+            raise ValueError(wrong)
         return prompt
 
     @field_validator("quantised")

@@ -30,6 +30,13 @@ def _column(name: str, title: str, description: str, unit: str | None = None, *,
 
 _STEP = _column("step", "Step", "Step of the optimizer, from 1; 0 before the first.")
 _ROW = _column("row", "Row", "Row in its file; in a table with a header that is row 1.", detail=True)
+#: The number is filled in when a table is saved: it is a setting of the run.
+_ROUGE = _column(
+    "rouge_before",
+    "ROUGE before",
+    "ROUGE-L recall of the generated answer, of at most {new_tokens} tokens (TOFU's published figures: 200).",
+    detail=True,
+)
 _EPSILON = _column("epsilon", "Epsilon", "Most that the retain loss may be.", "nats", detail=True)
 
 COLUMNS: Mapping[str, tuple[str, tuple[Column, ...]]] = {
@@ -100,7 +107,7 @@ COLUMNS: Mapping[str, tuple[str, tuple[Column, ...]]] = {
                 "Probability a token of the file's answer, without the token that ends it: exp of minus the mean loss.",
             ),
             _column("probability_after", "After", "The same after."),
-            _column("rouge_before", "ROUGE before", "ROUGE-L recall of the generated answer.", detail=True),
+            _ROUGE,
             _column("rouge_after", "ROUGE after", "The same after.", detail=True),
         ),
     ),
@@ -124,7 +131,7 @@ COLUMNS: Mapping[str, tuple[str, tuple[Column, ...]]] = {
                 "probability_before", "Before", "Probability a token of what is wanted, without the token that ends it."
             ),
             _column("probability_after", "After", "The same after."),
-            _column("rouge_before", "ROUGE before", "ROUGE-L recall of the generated answer.", detail=True),
+            _ROUGE,
             _column("rouge_after", "ROUGE after", "The same after.", detail=True),
         ),
     ),
@@ -233,15 +240,26 @@ COLUMNS: Mapping[str, tuple[str, tuple[Column, ...]]] = {
 LEADING: Mapping[str, int] = {"examples": 20, "other_ways": 20, "overlaps": 20}
 
 
-def save(context: Context, name: str, rows: Sequence[Mapping[str, Any]]) -> TableInfo:
-    """Save one of `COLUMNS`' tables; rows lack nothing but what is null."""
+def save(context: Context, name: str, rows: Sequence[Mapping[str, Any]], *, new_tokens: int) -> TableInfo:
+    """Save one of `COLUMNS`' tables; rows lack nothing but what is null.
+
+    Parameters
+    ----------
+    new_tokens : int
+        Longest answer that was generated, which columns of ROUGE name.
+    """
     import pyarrow as pa
 
-    title, columns = COLUMNS[name]
+    title, columns = COLUMNS[name][0], tuple(_told(column, new_tokens) for column in COLUMNS[name][1])
     schema = pa.schema([(column.name, _type(column.name)) for column in columns])
     info = TableInfo(name=name, title=title, rows=len(rows), columns=columns, leading=LEADING.get(name, 0))
     save_rows(context, info, rows, schema)
     return info
+
+
+def _told(column: Column, new_tokens: int) -> Column:
+    words = column.description.replace("{new_tokens}", f"{new_tokens:,}")
+    return column.model_copy(update={"description": words})
 
 
 def _type(name: str) -> "pa.DataType":

@@ -5,13 +5,16 @@ LEARNT, UNLEARNT = "-learnt", "-unlearnt"
 
 
 def percent(share: float) -> str:
-    """A probability with as many digits as it takes to see it: "97%", "99.91%", "4.2%", "0.013%"; below "under 0.001%"."""
+    """A probability with as many digits as it takes to see it: "97%", "99.91%", "4.23%", "0.013%"; below "under 0.001%".
+
+    Bounds are small: what lies just above 5% must not read as 5%.
+    """
     value = 100 * share
     if 0 < value < 0.001:
         return "under 0.001%"
     if 99.99 <= value < 100:
         return "over 99.99%"
-    digits = 2 if 99 < value < 100 else 0 if value >= 10 or value == 0 else 1 if value >= 1 else 3
+    digits = 2 if 99 < value < 100 else 0 if value >= 10 or value == 0 else 2 if value >= 1 else 3
     text = f"{value:.{digits}f}"
     return f"{text.rstrip('0').rstrip('.') if digits else text}%"
 
@@ -33,6 +36,20 @@ def nats_apart(loss: float, bound: float) -> tuple[str, str]:
 def span(low: float | None, high: float | None) -> str:
     """An interval of probabilities in brackets, with a blank before it; empty where there is none."""
     return "" if low is None or high is None else f" (95% CI {percent(low)} to {percent(high)})"
+
+
+#: Tokens up to which answers are generated for TOFU's published ROUGE.
+PUBLISHED_NEW_TOKENS = 200
+
+
+def cut_words(new_tokens: int) -> str:
+    """What to know of ROUGE where answers were generated to another length than those of published figures; else empty."""
+    if new_tokens == PUBLISHED_NEW_TOKENS:
+        return ""
+    return (
+        f"ROUGE is of answers generated to at most {counted(new_tokens, 'token', 'tokens')}, TOFU's published figures to "
+        f"{PUBLISHED_NEW_TOKENS}: do not compare them."
+    )
 
 
 #: Beginnings of names of measures, and how they are said.

@@ -192,9 +192,10 @@ class Work:
         if not spec.unlearns:
             return Bound(retain_loss=start, epsilon=None, gamma=None, device=device, dtype=dtype)
         epsilon = spec.epsilon if spec.epsilon is not None else primal_dual.propose_epsilon(start)
-        warnings = primal_dual.check_epsilon(epsilon, start, allow_below=spec.below_start)
-        gamma = spec.gamma
-        if gamma is None and spec.method == "pdu":
+        is_dual = spec.method == "pdu"
+        warnings = primal_dual.check_epsilon(epsilon, start, allow_below=spec.below_start, enforced=is_dual)
+        gamma = spec.gamma if is_dual else None
+        if gamma is None and is_dual:
             forget = margin(self.learner, texts.forget, spec.batch_size, parity=spec.parity)
             gamma = primal_dual.balanced_gamma(forget, epsilon, spec.lambda_start)
         probed = self._prober(texts)(0)

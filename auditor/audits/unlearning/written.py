@@ -36,6 +36,7 @@ from auditor.audits.unlearning.verdict import FORGOTTEN, RETAINED
 from auditor.errors import ModelError
 from auditor.files import is_disk_full
 from auditor.models.file import Kind, ModelFile
+from auditor.models.fit import MemoryShort
 
 if TYPE_CHECKING:
     from auditor.models.readable import Readable
@@ -174,7 +175,8 @@ class Written:
         try:
             read = self._read(opened(self.context, made), dtype)
         except ModelError as error:
-            none = unavailable(f"{made.name} could not be measured: {error}")
+            later = f" {self._later(made, dtype)}" if isinstance(error, MemoryShort) else ""
+            none = unavailable(f"{made.name} could not be measured: {error}{later}")
             return FileFigures(**about, engine="", forget=none, retain=none, survivors=0, n_asked=0)
         metrics = {name: self._mean(name, *found) for name, found in read.found.items()}
         asked, survivors = self._survivors(read)
@@ -187,6 +189,20 @@ class Written:
             otherwise=metrics,
             survivors=len(survivors),
             n_asked=len(asked),
+        )
+
+    def _later(self, made: ExportInfo, dtype: str) -> str:
+        """How to measure a file that lacked nothing but memory: the run is sealed without it."""
+        own = " and once more with the probes as FORGET," if self.given.probes else ""
+        how = (
+            "It reads the weights of the file by torch, which takes more memory than llama.cpp and differs from it by rounding."
+            if made.kind.startswith("GGUF")
+            else "It reads the folder as the run would have."
+        )
+        return (
+            f"Once there is more memory, or where there is: auditor evaluate --benchmark own --model {made.name} --forget FORGET "
+            f"--retain RETAIN --probes --max-new-tokens 0 --dtype {dtype} (the file of the run, its examples,{own} and its "
+            f"--prompt). {how} The verdict here stays as it is; hold what is found against its limits."
         )
 
     def _mean(self, name: str, examples: Sequence[Example], values: Sequence[float]) -> Metric:
@@ -268,7 +284,7 @@ class Written:
 
 
 def _require_room(target: Path, n_bytes: int) -> None:
-    """Look before llama.cpp writes, which cannot tell a full disk from anything else."""
+    """Look before llama.cpp writes for minutes; what others write meanwhile shows in the end."""
     if shutil.disk_usage(target.parent).free < n_bytes:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
 

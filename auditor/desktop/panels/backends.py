@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtGui import QFont, QFontMetrics, QResizeEvent
-from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from auditor import __version__
 from auditor.desktop import theme
@@ -12,7 +12,7 @@ from auditor.desktop.panels import backends_tested
 from auditor.desktop.panels.backends_clean import CleanBackend
 from auditor.desktop.panels.backends_edit import EditBackend
 from auditor.desktop.panels.backends_how import HowToStart
-from auditor.desktop.panels.backends_tested import Tested, gib
+from auditor.desktop.panels.backends_tested import Tested
 from auditor.desktop.session import Session
 from auditor.desktop.widgets.detail import plain_label
 from auditor.desktop.widgets.listing import Listing
@@ -20,6 +20,7 @@ from auditor.desktop.widgets.pane import ScrollPane
 from auditor.desktop.widgets.verdict import VerdictCard
 from auditor.errors import AuditorError
 from auditor.runs.clock import minute, utc_now
+from auditor.sizes import size_words
 
 if TYPE_CHECKING:
     from auditor.runs.ray.backend import Backend
@@ -61,6 +62,8 @@ class BackendsPanel(QWidget):
         bold.setWeight(QFont.Weight.DemiBold)
         words = QFontMetrics(bold).horizontalAdvance(self.how_button.text())
         self.how_button.setMinimumWidth(words + _BUTTON_FRAME)
+        # As high as the one beside it.
+        self.how_button.setSizePolicy(QSizePolicy.Policy.Minimum, QSizePolicy.Policy.Preferred)
         self.how = HowToStart()
         self.how_button.toggled.connect(self.how.setVisible)
         self.test_button = theme.icon_button("verify", "Test connection")
@@ -160,7 +163,7 @@ class BackendsPanel(QWidget):
         if found is None:
             return (_HERE, "", "…", "…", "…", "")
         gpu = found["device"].partition(", torch")[0] if found["has_gpu"] else "none"
-        return (_HERE, "", str(found["cores"]), gpu, gib(found["memory_bytes"]), "")
+        return (_HERE, "", str(found["cores"]), gpu, size_words(found["memory_bytes"], 1), "")
 
     def _row(self, backend: "Backend") -> Sequence[str]:
         tested = self._tested(backend)
@@ -203,7 +206,7 @@ class BackendsPanel(QWidget):
             return
         gpu = "a GPU that torch uses" if found["has_gpu"] else "no GPU that torch can use"
         cores = f"{found['cores']} core{'s' if found['cores'] != 1 else ''}"
-        memory = f"{gib(found['memory_bytes'])} of memory, {gib(found['free_bytes'])} of it free"
+        memory = f"{size_words(found['memory_bytes'], 1)} of memory, {size_words(found['free_bytes'], 1)} of it free"
         self.card.verdict.setText(f"{cores}, {memory}, and {gpu}.")
         self.card.show_facts(f"{found['processor']}\nTorch computes on: {found['device']}")
 
@@ -227,6 +230,8 @@ class BackendsPanel(QWidget):
     @staticmethod
     def _kept_facts(backend: "Backend") -> list[str]:
         facts = ["with a token" if backend.token else "without a token"]
+        if backend.ca:
+            facts.append(f"trusts {backend.ca}")
         if backend.shared:
             facts.append(f"shared folder {backend.shared}")
         if backend.cache:

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtWidgets import QDialog, QDialogButtonBox, QPushButton, QVBoxLayout, QWidget
 
-from auditor.desktop.panels.backends_tested import gib
 from auditor.desktop.session import Session
 from auditor.desktop.widgets.detail import plain_label
 from auditor.desktop.widgets.listing import Listing
+from auditor.sizes import size_words
 
 if TYPE_CHECKING:
     from auditor.runs.ray.backend import Backend
@@ -65,7 +65,12 @@ class CleanBackend(QDialog):
         self.remove.setEnabled(False)
         case = self._session.case
         asked = {"name": self._name, "cases": [str(case.path)] if case else [], "remove": dict(remove)}
-        self._session.asker.ask("backends_clean", asked, self._show, self.words.setText, kind=self._kind)
+        self._session.asker.ask("backends_clean", asked, self._show, self._miss, kind=self._kind)
+
+    def _miss(self, sentence: str) -> None:
+        """Say why nothing came back; what was listed before can be tried once more, since it goes by its seal."""
+        self.words.setText(sentence)
+        self.remove.setEnabled(bool(self._going))
 
     def _remove(self) -> None:
         self._ask(self._going, f"Removing {_runs(len(self._going))} on {self._name} …")
@@ -73,10 +78,14 @@ class CleanBackend(QDialog):
     def _show(self, found: Mapping[str, Any]) -> None:
         runs = found["runs"]
         self._going = {run["run"]: run["seal"] for run in runs if not run["stays"]}
-        rows = [(run["run"], gib(run["bytes"]), _age(run["age_s"]), run["stays"] or "may go") for run in runs]
+        rows = [(run["run"], size_words(run["bytes"], 1), _age(run["age_s"]), run["stays"] or "may go") for run in runs]
         self.table.show_rows(rows, 0)
-        done = f"{_runs(found['n_removed'])} removed, {gib(found['freed_bytes'])}. " if found["n_removed"] else ""
-        size = gib(sum(run["bytes"] for run in runs if not run["stays"]))
+        done = (
+            f"{_runs(found['n_removed'])} removed, {size_words(found['freed_bytes'], 1)}. "
+            if found["n_removed"]
+            else ""
+        )
+        size = size_words(sum(run["bytes"] for run in runs if not run["stays"]), 1)
         going = f"{_runs(len(self._going))} of {len(runs)} may go: {size}." if self._going else "Nothing there may go."
         self.words.setText(f"{done}{going}" if runs else f"{done}No run lies on {self._name}.")
         self.remove.setEnabled(bool(self._going))

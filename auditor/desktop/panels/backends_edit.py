@@ -1,5 +1,7 @@
 """Add a backend, or change one: what is asked, what is wrong with it, and the confirmation that plain HTTP takes."""
 
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -23,7 +25,7 @@ from auditor.desktop import theme
 from auditor.desktop.session import Session
 from auditor.desktop.widgets.detail import plain_label
 from auditor.desktop.widgets.pane import ScrollPane
-from auditor.errors import AuditorError
+from auditor.errors import AuditorError, InputError
 
 if TYPE_CHECKING:
     from auditor.runs.ray.backend import Backend
@@ -44,6 +46,11 @@ _FIELDS = {
         "",
         "Kept in a file that only you can read; it never stands in a case, a log or a report. Empty: none is sent.",
     ),
+    "ca": (
+        "Authority",
+        "",
+        "A PEM file, if an authority of your own signed the certificate of https. Empty: those that this machine knows.",
+    ),
     "shared": (
         "Shared folder",
         "",
@@ -54,6 +61,23 @@ _FIELDS = {
         "",
         "Where models lie on the cluster, as HASH.gguf or a folder HASH: large ones need it, or the shared folder.",
     ),
+}
+
+
+def _a_folder(parent: QWidget, words: str) -> str:
+    return QFileDialog.getExistingDirectory(parent, words, QDir.homePath())
+
+
+def _a_file(parent: QWidget, words: str) -> str:
+    return QFileDialog.getOpenFileName(
+        parent, words, QDir.homePath(), "Certificates (*.pem *.crt *.cer);;All files (*)"
+    )[0]
+
+
+#: Field -> what is chosen, and how.
+_CHOOSERS: Mapping[str, tuple[str, Callable[[QWidget, str], str]]] = {
+    "ca": ("Choose the certificate of an authority", _a_file),
+    "shared": ("Choose the folder that this machine and the cluster both see", _a_folder),
 }
 _NAME_STAYS = "Runs name it, so it stays as it is."
 _PLAIN = (
@@ -88,9 +112,10 @@ class EditBackend(QDialog):
         self.problems: dict[str, QLabel] = {}
         self.lines["token"].setEchoMode(QLineEdit.EchoMode.Password)
         self.lines["address"].textChanged.connect(self._address_changed)
-        self.choose = theme.icon_button("open", "Choose…")
-        self.choose.setAccessibleName("Choose the shared folder")
-        self.choose.clicked.connect(self._choose)
+        self.choosers = {name: theme.icon_button("open", "Choose…") for name in _CHOOSERS}
+        for name, (words, choose) in _CHOOSERS.items():
+            self.choosers[name].setAccessibleName(words)
+            self.choosers[name].clicked.connect(partial(self._choose, name, words, choose))
         self.confirm = QCheckBox(_CONFIRM)
         self.plain = QFrame()
         self.plain.setObjectName("card")
@@ -132,8 +157,8 @@ class EditBackend(QDialog):
             self.problems[name].hide()
             row = QHBoxLayout()
             row.addWidget(self.lines[name], 1)
-            if name == "shared":
-                row.addWidget(self.choose)
+            if name in self.choosers:
+                row.addWidget(self.choosers[name])
             fields.addWidget(label)
             fields.addLayout(row)
             fields.addWidget(self.problems[name])
@@ -143,14 +168,14 @@ class EditBackend(QDialog):
             fields.addSpacing(8)
         fields.addStretch(1)
         self._pane = ScrollPane(self._fields)
-        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
+        self._buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
         for button in (self.save, self.save_and_test):
-            buttons.addButton(button, QDialogButtonBox.ButtonRole.ActionRole)
-        buttons.rejected.connect(self.reject)
+            self._buttons.addButton(button, QDialogButtonBox.ButtonRole.ActionRole)
+        self._buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)
         layout.addWidget(self._pane, 1)
         layout.addWidget(self.problem)
-        layout.addWidget(buttons)
+        layout.addWidget(self._buttons)
         self.setFixedWidth(_WIDTH)
 
     def showEvent(self, event: QShowEvent) -> None:
@@ -165,8 +190,14 @@ class EditBackend(QDialog):
             return
         inner.activate()
         whole.activate()
-        beside = self.height() - self._pane.viewport().height()
-        wanted = inner.heightForWidth(self._pane.viewport().width()) + beside
+        # Reckoned, not read from what is shown: that is of before, and as wide as a scroll bar of before left it.
+        edges = whole.contentsMargins()
+        width = _WIDTH - edges.left() - edges.right()
+        below = [self._buttons.sizeHint().height()]
+        below += [] if self.problem.isHidden() else [self.problem.heightForWidth(width)]
+        beside = edges.top() + edges.bottom() + sum(below) + len(below) * whole.spacing() + 2 * self._pane.frameWidth()
+        bar = self._pane.verticalScrollBar().sizeHint().width()
+        wanted = inner.heightForWidth(width - bar - 2 * self._pane.frameWidth()) + beside
         self.resize(_WIDTH, min(wanted, self._beneath.window().height() - _MARGIN))
 
     def _show(self, backend: "Backend") -> None:
@@ -175,12 +206,9 @@ class EditBackend(QDialog):
         self.lines["name"].setReadOnly(True)
         self.confirm.setChecked(backend.plain_http_confirmed)
 
-    def _choose(self) -> None:
-        name = QFileDialog.getExistingDirectory(
-            self, "Folder that this machine and the cluster both see", QDir.homePath()
-        )
-        if name:
-            self.lines["shared"].setText(name)
+    def _choose(self, field: str, words: str, choose: Callable[[QWidget, str], str]) -> None:
+        if name := choose(self, words):
+            self.lines[field].setText(name)
 
     @property
     def _address(self) -> str:
@@ -206,6 +234,7 @@ class EditBackend(QDialog):
 
     def _save(self, *, test: bool) -> None:
         from auditor.runs.ray.backend import Backend
+        from auditor.runs.ray.trust import trust
 
         self._clear_problems()
         if self._is_plain and not self.confirm.isChecked():
@@ -213,12 +242,16 @@ class EditBackend(QDialog):
             return
         try:
             made = Backend.model_validate(self._values())
+            trust(made.ca)
             self._session.keep_backend(made, replace=self._backend is not None)
         except ValidationError as error:
             for problem in error.errors(include_input=False, include_url=False):
                 self._tell(
                     str(problem["loc"][0]) if problem["loc"] else "", problem["msg"].removeprefix("Value error, ")
                 )
+            return
+        except InputError as error:
+            self._tell("ca", str(error))
             return
         except (AuditorError, OSError) as error:
             self._tell("", str(error))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import QSettings
 
 from auditor.runs.clock import minute
+from auditor.sizes import size_words
 
 if TYPE_CHECKING:
     from auditor.runs.ray.backend import Backend
@@ -51,7 +52,7 @@ class Tested:
     @property
     def memory(self) -> str:
         """Memory of all nodes; empty if it failed."""
-        return gib(self.seen["memory_bytes"]) if self.seen else ""
+        return size_words(self.seen["memory_bytes"], 1) if self.seen else ""
 
     @property
     def processors(self) -> str:
@@ -74,11 +75,6 @@ class Tested:
             return ""
         versions = {"Ray": "ray_version", "Python": "python_version", "Auditor": "auditor_version"}
         return " · ".join(f"{name} {self.seen[field]}" for name, field in versions.items() if self.seen[field])
-
-
-def gib(size: int) -> str:
-    """Bytes of memory for people."""
-    return f"{size / 1024**3:,.1f} GiB"
 
 
 def _counted(count: float, what: str) -> str:

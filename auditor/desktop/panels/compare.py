@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
 from auditor.desktop.panels.compare_choice import CompareChoice
 from auditor.desktop.panels.compare_results import CompareResults
+from auditor.desktop.panels.compared_example import ComparedExample
 from auditor.desktop.panels.compared_query import ComparedQuery
 from auditor.desktop.panels.compared_rating import ComparedRating
 from auditor.desktop.panels.compared_unit import ComparedUnit
@@ -17,7 +18,7 @@ from auditor.desktop.widgets.three_parts import ThreeParts
 #: Widths of the left and the right part in a wide and in a narrow panel; the middle one takes what is left.
 _WIDE, _SMALL = (306, 292), (216, 276)
 #: What the table has of a unit that the right part asks for.
-_FIELDS = ("id", "query_id", "row_a", "row_b", "axis", "condition")
+_FIELDS = ("id", "query_id", "row_a", "row_b", "axis", "condition", "kind")
 
 
 class ComparePanel(QWidget):
@@ -32,6 +33,7 @@ class ComparePanel(QWidget):
         self.details: Mapping[str, ComparedUnit] = {
             "rating": ComparedRating(session),
             "guard": ComparedQuery(session),
+            "unlearning": ComparedExample(session),
         }
         self._right = QStackedWidget()
         for detail in self.details.values():

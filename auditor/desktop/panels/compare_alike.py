@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from auditor.audits.unlearning.compare_settings import differing
+
 Runs = Sequence[Mapping[str, Any]]
 
 #: What makes the instrument of a rating run: field -> what people call it.
@@ -48,8 +50,19 @@ def _guard(runs: Runs) -> str:
     return f"The runs differ in {_listed(differ)}: no difference can be put down to one of these alone."
 
 
+def _unlearning(runs: Runs) -> str:
+    """Another start model, where nothing can be compared; or several things that differ."""
+    first = runs[0]
+    if any(run["model_sha256"] != first["model_sha256"] for run in runs[1:]):
+        return "The runs begin with different models: they cannot be compared."
+    differ = dict.fromkeys(words for run in runs[1:] for words in differing(first["parts"], run["parts"]))
+    if len(differ) < 2:
+        return ""
+    return f"The runs differ in {_listed(list(differ))}: no difference can be put down to one of these alone."
+
+
 def _listed(items: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(items[:-1]), items[-1])))
 
 
-_WARNINGS: Mapping[str, Callable[[Runs], str]] = {"rating": _rating, "guard": _guard}
+_WARNINGS: Mapping[str, Callable[[Runs], str]] = {"rating": _rating, "guard": _guard, "unlearning": _unlearning}

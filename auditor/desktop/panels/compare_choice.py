@@ -15,15 +15,15 @@ from auditor.desktop.widgets.pane import ElidedLabel, ScrollPane
 
 _NO_CASE = "No case is open: open one under Overview."
 _FEWER_THAN_TWO = (
-    "Two finished runs of one audit are needed. Rate the same conversations with another judge, or ask the same queries under "
-    "Guard with another model or prompt, then come back."
+    "Two finished runs of one audit are needed. Rate the same conversations with another judge, ask the same queries under Guard "
+    "with another model or prompt, or have the same model forget the same texts by another method, then come back."
 )
 _HELP = (
     "Tick two or more of one audit. The first you tick is A; each other one is B beside it. Differences are A less B."
 )
 _OTHER_AUDIT = "Only runs of one audit can be compared: untick the others first."
 #: Audits whose runs can be compared -> what their runs are headed with.
-_TITLES = {"rating": "Rating runs", "guard": "Guard runs"}
+_TITLES = {"rating": "Rating runs", "guard": "Guard runs", "unlearning": "Unlearning runs"}
 
 
 class _Tick(QCheckBox):

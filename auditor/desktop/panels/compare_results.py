@@ -22,12 +22,14 @@ from auditor.desktop.widgets.table import Table
 _EMPTY = (
     "Tick two or more finished runs of one audit on the left and press Compare. Rating runs of the same conversations: how "
     "their scores differ by axis, who rates higher where, and, where people rated too, who is right. Guard runs of the same "
-    "queries: how their accuracies and risks differ under every attack, and which of them is right where."
+    "queries: how their accuracies and risks differ under every attack, and which of them is right where. Unlearning runs of the "
+    "same texts from the same start model: how much each has forgotten, and at which retention."
 )
 #: Audit -> title of the tab of its rows, their table's name, what an empty filter says.
 _ROWS = {
     "rating": ("Ratings", "Ratings side by side", "Filter: text, or difference > 1; several with ;"),
     "guard": ("Answers", "Answers side by side", "Filter: text, or condition is correct; several with ;"),
+    "unlearning": ("Examples", "Examples side by side", "Filter: text, or difference > 0.1; several with ;"),
 }
 
 

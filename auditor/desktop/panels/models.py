@@ -21,6 +21,7 @@ from auditor.desktop.widgets.detail import plain_label
 from auditor.desktop.widgets.listing import Listing
 from auditor.models import ModelFile
 from auditor.models.starter import STARTER_WARNING
+from auditor.sizes import size_words
 
 _COLUMNS = ("Name", "Architecture", "Quantisation", "Weights", "Size", "Context", "Licence", "Fits here")
 _EMPTY = (
@@ -98,7 +99,7 @@ class ModelsPanel(QWidget):
                 model["architecture"],
                 model["quantisation"],
                 f"{model['parameters'] / 1e9:.2f} B",
-                f"{model['size_bytes'] / 1024**3:.2f} GiB",
+                size_words(model["size_bytes"]),
                 f"{model['context_length']:,} tokens",
                 model["licence"] or "not stated",
                 "yes" if model["fit"]["fits"] else "no",

@@ -6,7 +6,7 @@ import re
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from auditor.errors import BackendError
 from auditor.runs.executor import LOCAL
@@ -31,6 +31,11 @@ class Backend(BaseModel):
     name: str = Field(description="Name of the backend: small letters, digits and hyphens.")
     address: str = Field(description="Address of the Jobs API, or of the reverse proxy before it: https://host:port.")
     token: str | None = Field(default=None, repr=False, description="Token of the cluster, where it asks for one.")
+    ca: str | None = Field(
+        default=None,
+        description="PEM file with the certificate of your own authority, where that signed the one of https://; no other is "
+        "trusted then.",
+    )
     shared: str | None = Field(
         default=None, description="Folder that this machine and the cluster see under the same path, for models."
     )
@@ -78,6 +83,16 @@ class Backend(BaseModel):
                 "A token is one line of plain characters without spaces, as `ray get-auth-token` prints it."
             )
         return token or None
+
+    @field_validator("ca")
+    @classmethod
+    def _is_file_here(cls, ca: str | None, info: ValidationInfo) -> str | None:
+        # Whether it holds a certificate is looked at where it is named and used: a list of backends outlives its files.
+        if ca and not Path(ca).is_absolute():
+            raise ValueError("The file of an authority is written as a whole path.")
+        if ca and not str(info.data.get("address", "https:")).startswith("https:"):
+            raise ValueError("An authority's certificate is for an address that begins with https://.")
+        return ca or None
 
     @field_validator("shared")
     @classmethod

@@ -17,8 +17,9 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from auditor import __version__
-from auditor.errors import BackendError, printable
+from auditor.errors import BackendError, InputError, printable
 from auditor.runs.ray.backend import PLAIN_HTTP, Backend, is_plain_http_elsewhere, token_of
+from auditor.runs.ray.trust import trust
 
 #: Largest answer that is not a part of a run.
 _MOST_JSON_BYTES = 8 * 1024 * 1024
@@ -98,6 +99,7 @@ class JobsApi:
         self._base = parts.path.rstrip("/")
         self._where = backend.address
         self._token = token_of(backend)
+        self._ca = backend.ca
         self._timeout = timeout_s
 
     # ---- questions
@@ -248,10 +250,7 @@ class JobsApi:
             answer = connection.getresponse()
             status, data = answer.status, self._read(answer, most_bytes)
         except ssl.SSLCertVerificationError as error:
-            raise BackendError(
-                f"The certificate of {self._where} cannot be trusted ({error.verify_message}): have the reverse proxy send one "
-                "that this machine knows, or name your own authority in SSL_CERT_FILE."
-            ) from error
+            raise self._untrusted(error.verify_message) from error
         except ssl.SSLError as error:
             raise NotRay(f"{self._where} does not speak HTTPS ({error.reason}): is it http:// there?") from error
         except (OSError, http.client.HTTPException) as error:
@@ -270,7 +269,10 @@ class JobsApi:
 
     def _connection(self) -> http.client.HTTPConnection:
         if self._secure:
-            context = ssl.create_default_context()
+            try:
+                context = trust(self._ca)
+            except InputError as error:
+                raise BackendError(f"{self._where} cannot be asked: {error}") from error
             return http.client.HTTPSConnection(self._host, self._port, timeout=self._timeout, context=context)
         return http.client.HTTPConnection(self._host, self._port, timeout=self._timeout)
 
@@ -286,6 +288,18 @@ class JobsApi:
         if answer.length:
             raise Unreachable(f"The connection to {self._where} broke in the middle of an answer.")
         return b"".join(pieces)
+
+    def _untrusted(self, why: str) -> BackendError:
+        told = f"The certificate of {self._where} cannot be trusted ({why})"
+        if self._ca:
+            return BackendError(
+                f"{told}: {self._ca} alone is trusted for it. Name the certificate of the authority that signed it (--ca), and "
+                "the address by a name that it is for."
+            )
+        return BackendError(
+            f"{told}: have the reverse proxy send one that this machine knows, or name the certificate of your own authority: "
+            f"auditor backends add {self.name} ADDRESS --ca FILE --replace (in the window: Backends, Change…), or SSL_CERT_FILE."
+        )
 
     def _unreachable(self, error: Exception) -> BackendError:
         if isinstance(error, TimeoutError):

@@ -52,6 +52,9 @@ class SmallLearner:
         decoder = self._active.get_decoder()
         return decoder(input_ids=ids, attention_mask=attention_mask, use_cache=False).last_hidden_state
 
+    def hidden_at(self, ids: Any, attention_mask: Any, places: Any) -> Any:
+        return self.hidden(ids, attention_mask).flatten(0, 1)[places]
+
     def layer_output(self, ids: Any, attention_mask: Any, layer: int) -> Any:
         decoder = self._active.get_decoder()
         found = decoder(input_ids=ids, attention_mask=attention_mask, use_cache=False, output_hidden_states=True)

@@ -13,6 +13,7 @@ import transformers
 from auditor.audits import InputFile, unlearning
 from auditor.audits.memory import MemoryContext
 from auditor.audits.unlearning.findings import UnlearningFindings
+from auditor.audits.unlearning.method_text import methods
 from auditor.audits.unlearning.spec import BASELINES
 from auditor.audits.unlearning.stage_results import rounding
 from auditor.audits.unlearning.work import FOLDER
@@ -290,6 +291,12 @@ def test_every_baseline_runs(
     assert findings.method == method
     assert findings.headline["lambda_final"] is None
     assert findings.headline["epsilon"] is not None
+    assert findings.constraint is not None
+    assert findings.constraint.gamma is None, "the gamma of primal-dual unlearning had no part in it"
+    told = dict(methods(findings))
+    assert all(f"{name} = {value:g}" in told["Method"] for name, value in findings.method_settings.items())
+    assert {"layer": 1}.items() <= findings.method_settings.items() or method != "rmu"
+    assert "does not enforce it" in told["Bound on retention"]
 
 
 def test_low_rank_adapters_are_merged(

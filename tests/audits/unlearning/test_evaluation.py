@@ -17,8 +17,9 @@ from auditor.audits.unlearning.evaluation import (
     side_by_side,
 )
 from auditor.audits.unlearning.examples import Example
+from auditor.audits.unlearning.metrics.metric import Metric
 from auditor.audits.unlearning.reference import Reference, of_evaluation, read
-from auditor.audits.unlearning.scored import Evaluation, EvaluationSettings
+from auditor.audits.unlearning.scored import Evaluation, EvaluationSettings, told_of_cuts
 from auditor.audits.unlearning.template import Template, tokens_of
 from auditor.errors import InputError
 from auditor.models.folder import inspect_folder
@@ -186,6 +187,14 @@ def test_what_is_missing_says_why(taught: Reading) -> None:
     assert "no holdout set" in why["mia_min_k"]
     assert "no holdout set" in why["privleak"]
     assert bare.metrics["forget_probability"].value is not None
+
+
+def test_a_rouge_of_shorter_answers_than_the_published_says_so(taught: Reading, found: Evaluation) -> None:
+    for name in ("forget_rouge_recall", "retain_rouge_f1", "model_utility"):
+        assert "at most 30 tokens" in found.metrics[name].note, name
+    assert "tokens" not in found.metrics["forget_answer_probability"].note
+    published = told_of_cuts(found.metrics | {"forget_rouge_recall": Metric(value=0.5, n=20)}, EvaluationSettings())
+    assert published["forget_rouge_recall"].note == ""
 
 
 def test_utility_names_the_set_it_lacks(taught: Reading) -> None:

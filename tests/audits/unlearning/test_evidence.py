@@ -1,5 +1,6 @@
 """What is opened again after a run: every file read by itself, copies trained again, a reference to compare with."""
 
+import json
 import math
 from collections.abc import Mapping
 from contextlib import closing
@@ -18,11 +19,12 @@ from auditor.audits.unlearning.room import room
 from auditor.audits.unlearning.written import Written, opened
 from auditor.errors import Cancelled, InputError
 from auditor.files import sha256_of
-from auditor.models import ModelFile
+from auditor.models import ModelFile, fit
 from auditor.models.folder import folder_sha256
 from llama_cpp import Llama
 from tests.audits.unlearning.files import facts, jsonl
 from tests.audits.unlearning.small_runs import UNLEARN
+from tests.command import auditor
 from tests.models import small
 
 SEED = 3
@@ -127,6 +129,33 @@ def test_a_file_that_was_changed_is_not_measured(whole: Whole, given: dict[str, 
     found = Written(spec, read(given, spec), other).figures(findings.exports[3], "float32")
     assert found.forget.value is None
     assert "has changed since it was written" in found.forget.unavailable
+
+
+def test_a_file_that_lacked_memory_names_a_command_that_measures_it_later(
+    whole: Whole, given: dict[str, InputFile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run is sealed without its figures; whoever follows the words finds them."""
+    findings, context = whole
+    spec, made, file = unlearning.Spec(**ASKED), findings.exports[3], findings.files[3]
+    with monkeypatch.context() as patch:
+        patch.setattr(fit, "free_memory", lambda: 1000)
+        found = Written(spec, read(given, spec), context).figures(made, "float32")
+    assert found.forget.value is None
+    assert "artefacts/model-Q4_0.gguf could not be measured: model-Q4_0 needs about" in found.forget.unavailable
+    _, _, begun = found.forget.unavailable.partition(" auditor evaluate ")
+    asked = begun.partition(" (")[0].split()
+    places = {
+        "FORGET": given["forget"].path,
+        "RETAIN": given["retain"].path,
+        made.name: context.artefacts.parent / made.name,
+    }
+    done = auditor("evaluate", *(places.get(word, word) for word in asked), "--prompt", spec.prompt, "--json")
+    assert done.returncode == 0, done.stderr
+    metrics = json.loads(done.stdout)["metrics"]
+    figures = {"forget_answer_probability": file.forget, "retain_answer_probability": file.retain, **file.otherwise}
+    for name in figures.keys() & metrics.keys():
+        assert metrics[name]["value"] == pytest.approx(figures[name].value, rel=0.05), name
+    assert {"forget_answer_probability", "probe_paraphrase_probability", "probe_prefix_probability"} <= metrics.keys()
 
 
 def test_an_architecture_without_gguf_says_so_and_is_measured_as_a_folder(

@@ -146,11 +146,19 @@ def test_the_report_tells_the_method_as_it_was_set() -> None:
     assert "the first answer token is never flattened" in told["Method"]
     assert "After each epoch" in told["Method"]
     assert (
-        "at most 10000, eta = 5; in the first 5 epochs it keeps its first value. No update was made" in told["Method"]
+        "at most 10000, eta = 5; in the first 5 epochs it keeps its first value. No step was taken with"
+        in told["Method"]
     )
     assert "and 0 dual updates; gamma" in told["Bound on retention"]
     assert "20 weights of adapters of rank 8 were trained beside the model's 100" in told["Training"]
     assert "Adapters are merged" in told["Files made of the model"]
+
+
+def test_the_report_says_how_long_answers_were_for_rouge() -> None:
+    measures = [dict(methods(made_findings(new_tokens=n)))["Measures"] for n in (64, 200)]
+    assert "generated to at most 64 tokens, TOFU's published figures to 200: do not compare them." in measures[0]
+    assert "up to 200 tokens, as in TOFU's published figures." in measures[1]
+    assert "{cut}" not in dict(methods(made_findings()))["Measures"]
 
 
 def test_the_report_says_how_many_were_measured_and_how_logits_were_compared() -> None:

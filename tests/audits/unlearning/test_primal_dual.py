@@ -34,14 +34,25 @@ def test_it_waits_for_the_end_of_the_warm_up() -> None:
 
 
 def test_epoch_updates_take_the_mean_of_the_epoch() -> None:
-    dual = _dual(dual_updates="epoch", dual_warmup_epochs=1)
+    dual = _dual(dual_updates="epoch", dual_warmup_epochs=2)
     for epoch, losses in enumerate([(0.9, 0.9), (0.5, 0.3, 0.7), (0.2, 0.2)]):
         for place, loss in enumerate(losses):
             before = dual.value
             dual.after_step(loss, epoch, place == len(losses) - 1)
             if place < len(losses) - 1:
                 assert dual.value == before
+        # Two epochs have the first value: the mean of the second one gives the weight of the third.
         assert dual.value == pytest.approx([2.0, 2 + 5 * 0.2, 2 + 5 * 0.2 - 5 * 0.1][epoch])
+
+
+def test_an_update_behind_the_last_step_led_nothing() -> None:
+    dual = _dual(dual_updates="epoch", dual_warmup_epochs=1)
+    dual.after_step(0.9, 0, True)
+    assert dual.value == 5
+    (told,) = dual.warnings()
+    assert "held by a fixed weight of 2," in told
+    dual.after_step(0.3, 1, True)
+    assert dual.warnings() == ()
 
 
 def test_zero_and_the_cap_are_told() -> None:
@@ -65,7 +76,7 @@ def test_a_weight_that_never_moved_is_no_constraint_and_says_so(changes: dict[st
     for epoch in range(5):
         fixed.after_step(9.0, epoch, True)
     (told,) = fixed.warnings()
-    assert "Lambda was never updated" in told
+    assert "No step was taken with an updated lambda" in told
     assert why in told
     assert "a fixed weight of 2" in told
 
@@ -102,7 +113,10 @@ def test_epsilon_leaves_a_tenth_or_a_twentieth_of_a_nat(start: float, proposed: 
 def test_an_epsilon_below_the_start_needs_a_word() -> None:
     with pytest.raises(InputError, match=r"Epsilon is 0\.1, but .* 0\.400 nats.* Take 0\.450 or more"):
         check_epsilon(0.1, 0.4)
-    assert "below the start" in check_epsilon(0.1, 0.4, allow_below=True)[0]
+    (told,) = check_epsilon(0.1, 0.4, allow_below=True)
+    assert "below the start" in told
+    assert "trained on until it is met" in told
+    assert "Nothing in the method works towards it" in check_epsilon(0.1, 0.4, allow_below=True, enforced=False)[0]
 
 
 def test_an_epsilon_far_above_the_start_is_told() -> None:

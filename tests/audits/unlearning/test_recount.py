@@ -11,7 +11,9 @@ import sklearn.metrics
 from auditor.audits import InputFile, unlearning
 from auditor.audits.memory import MemoryContext
 from auditor.audits.unlearning.findings import UnlearningFindings
+from auditor.audits.unlearning.inputs import read as inputs_of
 from auditor.audits.unlearning.method_text import methods
+from auditor.audits.unlearning.reference_log import other_format
 from auditor.errors import InputError
 from auditor.models import ModelFile
 from auditor.tasks_evaluate import evaluate
@@ -126,6 +128,7 @@ def test_a_log_gives_a_run_what_a_second_model_would(
         assert table["privleak"][when] == pytest.approx(privleak(rows, reference), rel=1e-12)
         assert table["forget_quality"][when] == pytest.approx(forget_quality(rows, reference), rel=1e-12)
     assert "reference" not in stages
+    assert "reference-format" not in {caution.code for caution in findings.warnings}
     assert "the log reference.json of the model with SHA-256 " + blank.sha256 in dict(methods(findings))["Measures"]
     # The model itself gives the same figures.
     with_model = MemoryContext({"model": learnt[1], "reference": blank}, seed=3, folder=tmp_path / "model")
@@ -133,6 +136,23 @@ def test_a_log_gives_a_run_what_a_second_model_would(
     for name in ("privleak", "forget_quality", "mia_reference"):
         assert again.after[name].value == findings.after[name].value
         assert again.after[name].value is not None
+
+
+def test_a_log_of_another_number_format_is_told(files: dict[str, InputFile], log: Path, tmp_path: Path) -> None:
+    inputs = {role: files[role] for role in ("forget", "retain", "holdout")}
+    found, changed = json.loads(log.read_text(encoding="utf-8")), tmp_path / "reference.json"
+    assert found["dtype"] == "float32"
+    changed.write_text(json.dumps(found | {"dtype": "bfloat16"}), encoding="utf-8")
+    read = {file: inputs_of(inputs | {"reference": given(file)}, unlearning.Spec(**UNLEARN)) for file in (log, changed)}
+    told = {file: {one.code: one.message for one in read[file].cautions} for file in read}
+    assert "reference-format" not in told[log]
+    assert "was computed in bfloat16, what is compared with it in float32" in told[changed]["reference-format"]
+    # What "auto" stands for is known once the model is loaded.
+    auto = inputs_of(inputs | {"reference": given(changed)}, unlearning.Spec(**UNLEARN | {"dtype": "auto"}))
+    assert "reference-format" not in {one.code for one in auto.cautions}
+    assert auto.reference is not None
+    assert [one.code for one in other_format(auto.reference, "float32")] == ["reference-format"]
+    assert other_format(auto.reference, "bfloat16") == []
 
 
 def other_examples(log: dict[str, Any]) -> None:

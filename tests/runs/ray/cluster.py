@@ -50,6 +50,8 @@ class Head:
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": self.token,
             "RAY_USAGE_STATS_ENABLED": "0",
+            # No workers in advance, one for every processor: a test needs one or two.
+            "RAY_prestart_worker_first_driver": "0",
         }
         log = self.folder / "start.log"
         for _ in range(_STARTS):

@@ -23,9 +23,9 @@ def announced(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def head(announced: Path) -> Iterator[Head]:
-    """A Ray head for the whole session."""
+    """A Ray head; it ends with the tests that need it, since it works a little even when nobody asks."""
     started = Head(announced)
     try:
         started.start()

@@ -4,11 +4,14 @@ import hashlib
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from auditor.runs.ray.backend import Backend
 from auditor.runs.ray.parts import name_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def part(n: int, kind: str, payload: bytes = b"", **told: Any) -> bytes:
@@ -26,27 +29,32 @@ class Pretender:
     heard : list of (method, path, headers)
     answers : dict of str to (int, dict, bytes)
         Path -> status, headers and body, instead of the usual answer.
+    take : callable or None
+        Called with every job that is handed over, as it was asked for.
     """
 
     def __init__(self) -> None:
         self.parts: list[bytes] = []
         self.heard: list[tuple[str, str, dict[str, str]]] = []
         self.answers: dict[str, tuple[int, dict[str, str], bytes]] = {}
+        self.take: Callable[[dict[str, Any]], None] | None = None
         self.job: dict[str, Any] = {"status": "SUCCEEDED", "message": "", "driver_node_id": "ab12"}
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def _answer(self) -> None:
                 length = int(self.headers.get("Content-Length") or 0)
-                self.rfile.read(length)
+                body = self.rfile.read(length)
                 parts = urlsplit(self.path)
+                if (self.command, parts.path) == ("POST", "/api/jobs/") and outer.take is not None:
+                    outer.take(json.loads(body))
                 outer.heard.append((self.command, parts.path, dict(self.headers)))
-                status, headers, body = outer._answer(parts.path, parse_qs(parts.query))
+                status, headers, answer = outer._answer(parts.path, parse_qs(parts.query))
                 self.send_response(status)
-                for key, value in {"Content-Length": str(len(body)), **headers}.items():
+                for key, value in {"Content-Length": str(len(answer)), **headers}.items():
                     self.send_header(key, value)
                 self.end_headers()
-                self.wfile.write(body)
+                self.wfile.write(answer)
 
             def do_GET(self) -> None:
                 self._answer()

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import platform
 import stat
 import threading
 import time
@@ -26,6 +27,7 @@ from auditor.runs.ray.parts import is_file_of_a_run
 from pydantic import ValidationError
 from tests.command import auditor
 from tests.runs.ray.pretender import Pretender, part
+from tests.runs.ray.tls_proxy import certify
 
 
 @pytest.fixture
@@ -262,6 +264,8 @@ def test_plain_http_to_another_machine_is_refused_unless_confirmed() -> None:
         {"token": "line\nbreak"},
         {"shared": "models"},
         {"cache": "models"},
+        {"ca": "authority.pem"},
+        {"address": "http://127.0.0.1:8265", "ca": "/etc/authority.pem"},
     ],
 )
 def test_a_backend_that_cannot_be_is_refused_with_a_sentence(fields: dict[str, str]) -> None:
@@ -283,10 +287,43 @@ def test_backends_are_kept_for_nobody_else_and_named_on_the_command_line(home: P
     assert "s3cret" not in added.stdout + added.stderr + repr(store.backend("gpu-1"))
     with pytest.raises(BackendError, match="There is a backend named gpu-1 already"):
         store.add(Backend(name="gpu-1", address="https://gpu.example"))
+    listed = auditor("backends", "list", "--json")
+    (told,) = json.loads(listed.stdout)["backends"]
+    assert (told["name"], told["has_token"], told["ca"], "token" in told) == ("gpu-1", True, None, False)
     plain = auditor("backends", "add", "gpu-2", "http://10.0.0.7:8265")
     assert (plain.returncode, "--plain-http" in plain.stderr) == (2, True)
     assert auditor("backends", "remove", "gpu-1").returncode == 0
     assert store.backends() == []
+
+
+def test_an_authority_is_checked_when_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked = ("backends", "add", "gpu-1", "https://gpu.example:8265", "--ca")
+    (tmp_path / "key.pem").write_text(
+        "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", encoding="utf-8"
+    )
+    for name, problem in {"none.pem": "No such file", "key.pem": "holds no certificate"}.items():
+        refused = auditor(*asked, name)
+        assert refused.returncode == 2, refused.stderr
+        assert problem in refused.stderr
+        assert str(tmp_path) in refused.stderr
+        assert "-----BEGIN CERTIFICATE-----" in refused.stderr
+    assert store.backends() == []
+    certify(tmp_path / "authority.pem", tmp_path / "chain.pem")
+    added = auditor(*asked, "authority.pem")
+    assert added.returncode == 0, added.stderr
+    authority = str(tmp_path / "authority.pem")
+    assert json.loads(auditor("backends", "list", "--json").stdout)["backends"][0]["ca"] == authority
+    # What is gone since is told where it is used; the list stays readable.
+    (tmp_path / "authority.pem").unlink()
+    tested = auditor("backends", "test", "gpu-1")
+    assert (tested.returncode != 0, authority in tested.stderr) == (True, True)
+
+
+def test_a_cluster_on_which_no_run_is_known_to_be_possible_fails_its_test(pretender: Pretender) -> None:
+    pretender.job["logs"] = 'auditor-probe ["3.11.1", null]\n'.replace("3.11.1", platform.python_version())
+    tested = auditor("backends", "test", "pretender", "--json")
+    assert (tested.returncode, json.loads(tested.stdout)["auditor_version"]) == (3, None), tested.stderr
 
 
 def test_too_much_to_travel_is_refused_before_anything_is_sent(

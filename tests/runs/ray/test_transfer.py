@@ -19,7 +19,7 @@ from auditor.runs.ray.jobs_api import JobsApi, NotRay
 from auditor.runs.ray.parts import name_of
 from auditor.runs.ray.publish import Publisher
 from tests.runs.ray.pretender import Pretender, part
-from tests.runs.ray.tls_proxy import TlsProxy
+from tests.runs.ray.tls_proxy import TlsProxy, certify
 
 
 @pytest.fixture
@@ -109,6 +109,7 @@ def test_a_reverse_proxy_with_https_is_used_if_its_certificate_is_trusted(
         assert follow(run) == 3
         message = RayExecutor("pretender").status(run.path).message
         assert f"The certificate of https://localhost:{proxy.port} cannot be trusted" in message
+        assert "--ca FILE" in message
         assert "SSL_CERT_FILE" in message
         assert pretender.heard == [], "neither token nor inputs went to somebody who is not known"
         monkeypatch.setenv("SSL_CERT_FILE", str(proxy.authority))
@@ -118,8 +119,20 @@ def test_a_reverse_proxy_with_https_is_used_if_its_certificate_is_trusted(
         with pytest.raises(NotRay, match="does not speak HTTPS"):
             JobsApi(secure.model_copy(update={"address": pretender.address.replace("http:", "https:")})).version()
         pretender.heard.clear()
+        # The backend's own authority holds in place of those that this machine knows.
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
+        trusting = secure.model_copy(update={"ca": str(proxy.authority)})
+        store.add(trusting, replace=True)
         assert follow(run) == 0
         assert is_whole(run)
+        other = tmp_path / "other.pem"
+        certify(other, tmp_path / "chain.pem")
+        monkeypatch.setenv("SSL_CERT_FILE", str(proxy.authority))
+        with pytest.raises(BackendError, match=r"other\.pem alone is trusted for it"):
+            JobsApi(trusting.model_copy(update={"ca": str(other)})).version()
+        other.unlink()
+        with pytest.raises(BackendError, match=r"other\.pem: The certificate of the authority cannot be read"):
+            JobsApi(trusting.model_copy(update={"ca": str(other)})).version()
         assert {headers["Authorization"] for _, _, headers in pretender.heard} == {"Bearer secret-token"}
     finally:
         proxy.close()

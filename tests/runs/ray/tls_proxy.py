@@ -35,7 +35,7 @@ class TlsProxy:
 
     def __init__(self, behind: str, folder: Path) -> None:
         self.authority, chain = folder / "authority.pem", folder / "proxy.pem"
-        _certify(self.authority, chain)
+        certify(self.authority, chain)
         where = urlsplit(behind)
 
         class Handler(BaseHTTPRequestHandler):
@@ -80,7 +80,7 @@ class TlsProxy:
         self._server.server_close()
 
 
-def _certify(authority: Path, chain: Path) -> None:
+def certify(authority: Path, chain: Path) -> None:
     """Write an authority's certificate, and behind each other a certificate for localhost that it signed and its key."""
     own, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     issuer = _name("An authority of this house")
