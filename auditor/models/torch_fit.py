@@ -17,6 +17,8 @@ _PREFIX_TOKENS, _MANY = 2048, 16
 _KEPT_WIDE, _KEPT_NARROW = 4, 24
 #: The same of layers that `auditor.models.lean_layers` knows, and the architectures that have them.
 _LEAN_WIDE, _LEAN_NARROW = 2, 12
+#: And with adapters, measured.
+_ADAPTED_WIDE, _ADAPTED_NARROW = 3, 14
 _LEAN = {"llama", "mistral", "qwen2", "qwen3"}
 #: AdamW in float32: two means, and a copy of weights that compute in a half precision.
 _MEANS_BYTES, _COPY_BYTES = 8, 4
@@ -116,7 +118,7 @@ def estimate_training(
     gradients in the weights' precision and 8 bytes of means for each trained weight, 4 more for a copy in float32
     where the model computes in a half precision; what layers keep for the way back: 4 matrices as wide as the
     feed-forward layer and 24 as wide as the residual stream for each token, of every layer (2 and 12 where layers keep
-    less, and one layer in full), or of one and the residual stream of every other; logits that a loss looks at together,
+    less, 3 and 14 with adapters, and one layer in full), or of one and the residual stream of every other; logits that a loss looks at together,
     and the sum of the head's gradients.
     Checked by `tests/models/test_training_memory.py`.
 
@@ -156,7 +158,8 @@ def estimate_training(
     if gradient_checkpointing:
         kept = layer + model.layers * model.embedding
     elif model.architecture in _LEAN:
-        kept = layer + model.layers * (_LEAN_WIDE * wide + _LEAN_NARROW * model.embedding)
+        own = (_LEAN_WIDE, _LEAN_NARROW) if lora_rank is None else (_ADAPTED_WIDE, _ADAPTED_NARROW)
+        kept = layer + model.layers * (own[0] * wide + own[1] * model.embedding)
     else:
         kept = model.layers * layer
     tokens = workload.sequences * workload.length

@@ -141,12 +141,13 @@ def products(asked: dict[str, Any], shape: dict[str, int]) -> float:
     """Floating-point operations of the matrix products that a step needs.
 
     2 per weight and token forward, as many for the gradient of what a layer read, and as many for its weights where they are
-    trained; attention over half of all pairs of tokens; the head for predicting tokens only, forward alone for those that are
-    forgotten.
+    trained; attention over half of all pairs of tokens; the last feed-forward part and the head for predicting tokens only, the
+    head forward alone for those that are forgotten.
     """
     width, wide, n_layers = shape["hidden_size"], shape["intermediate_size"], shape["num_hidden_layers"]
     tokens, passes = 2 * _N * asked["length"], 4 if asked["rank"] else 6
-    layers = n_layers * (4 * width * width + 3 * width * wide) * passes * tokens
+    feed_forward = 3 * width * wide * (n_layers - 1 + asked["answers"])
+    layers = (n_layers * 4 * width * width + feed_forward) * passes * tokens
     attention = n_layers * 2 * width * asked["length"] / 2 * 6 * tokens
     answers = _N * asked["length"] * asked["answers"]
     head = width * asked["vocabulary"] * answers * (2 + passes)
