@@ -118,8 +118,8 @@ def estimate_training(
     gradients in the weights' precision and 8 bytes of means for each trained weight, 4 more for a copy in float32
     where the model computes in a half precision; what layers keep for the way back: 4 matrices as wide as the
     feed-forward layer and 24 as wide as the residual stream for each token, of every layer (2 and 12 where layers keep
-    less, 3 and 14 with adapters, and one layer in full), or of one and the residual stream of every other; logits that a loss looks at together,
-    and the sum of the head's gradients.
+    less, 3 and 14 with adapters, and one layer in full), or of one and the residual stream of every other; logits that
+    a loss looks at together, and the sum of the head's gradients.
     Checked by `tests/models/test_training_memory.py`.
 
     Parameters
