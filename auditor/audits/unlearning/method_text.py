@@ -90,8 +90,8 @@ def _method(findings: UnlearningFindings) -> str:
     told = _METHODS[findings.method]
     if findings.method == "pdu" and found is not None:
         told = told.format(positions=_PARITY if found.parity else _SHIFTED, dual=_dual(found))
-    if found_settings := findings.method_settings:
-        told += f" Settings: {', '.join(f'{name} = {value:g}' for name, value in found_settings.items())}."
+    if settings := findings.method_settings:
+        told += f" Settings: {', '.join(f'{name} = {value:g}' for name, value in settings.items())}."
     return f"{told}\nStart model: {findings.model_name}, SHA-256 {findings.model_sha256}."
 
 
