@@ -84,8 +84,7 @@ def told(run: RunDirectory) -> Told | None:
 def is_alive(run: RunDirectory) -> bool:
     """Whether a worker is at the run: by its process on this machine, by its heartbeat from another."""
     try:
-        worker = read_json(run.live / "worker.json")
-        pid, begun, host = int(worker["pid"]), float(worker["create_time"]), worker["host"]
+        pid, begun, host = _written(run)
     except (OSError, ValueError, KeyError, TypeError):
         return False
     if host != socket.gethostname():
@@ -93,20 +92,49 @@ def is_alive(run: RunDirectory) -> bool:
             return time.time() - (run.live / "heartbeat").stat().st_mtime < _STALE_SECONDS
         except OSError:
             return False
+    return _process(pid, begun) is not None
+
+
+def worker_process(run: RunDirectory) -> psutil.Process | None:
+    """Process of the worker that is at the run on this machine, None if there is none here.
+
+    It outlives `is_alive` by the moment of the seal: the live folder is gone before the run is sealed.
+    """
+    try:
+        pid, begun, host = _written(run)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return _process(pid, begun) if host == socket.gethostname() else None
+
+
+def has_gone(process: psutil.Process) -> bool:
+    """Whether a process has ended, even where nobody has collected its end yet."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return True
+
+
+def _written(run: RunDirectory) -> tuple[int, float, str]:
+    """Process number, time of its start and machine of the worker that said last that it is at the run."""
+    worker = read_json(run.live / "worker.json")
+    return int(worker["pid"]), float(worker["create_time"]), str(worker["host"])
+
+
+def _process(pid: int, begun: float) -> psutil.Process | None:
+    """The living process of that number, if it is the one that began then."""
     try:
         process = psutil.Process(pid)
         same = abs(process.create_time() - begun) < _START_TOLERANCE_SECONDS
-        return same and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
-        return False
+        return None
+    return process if same and not has_gone(process) else None
 
 
 def worker_pid(run: RunDirectory) -> int | None:
     """Process number of the living worker on this machine, None if there is none here."""
-    if not is_alive(run):
-        return None
-    worker = read_json(run.live / "worker.json")
-    return int(worker["pid"]) if worker["host"] == socket.gethostname() else None
+    process = worker_process(run)
+    return process.pid if process is not None else None
 
 
 class Presence:

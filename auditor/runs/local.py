@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
+
 from auditor.errors import SIGNALS, RunError
 from auditor.runs import live
 from auditor.runs.contract import RunState
@@ -19,6 +21,7 @@ _POLL_SECONDS = 0.05
 _TERMINATE_SECONDS = 3.0
 #: Giving back a model's memory takes a worker a moment after its last word, seconds on a busy machine.
 _LEAVE_SECONDS = 30.0
+_UNSEALED = "The run is finished, but its worker ended before it was sealed: resume it to have it sealed."
 _GONE = "The worker is gone: it was killed, or the machine was switched off. What was flushed is kept."
 
 
@@ -84,16 +87,19 @@ class LocalExecutor:
             state, message = RunState.STARTING, "Starting"
         if told is not None and alive and told.ended is None:
             message = told.message
+        sealed = run.seal_file.exists()
+        if state is RunState.DONE and code is not None and not sealed:
+            state, message = RunState.INTERRUPTED, _UNSEALED
         return RunStatus(
             state=state,
             done=int(progress.get("done", 0)),
             total=progress.get("total"),
             message=message,
-            sealed=run.seal_file.exists(),
+            sealed=sealed,
         )
 
     def wait(self, run_dir: Path, timeout_s: float | None = None) -> RunStatus:
-        """Block until no worker is at the run.
+        """Block until no worker is at the run, and the one that was has sealed what it finished.
 
         Raises
         ------
@@ -101,10 +107,13 @@ class LocalExecutor:
             If it takes longer.
         """
         until = None if timeout_s is None else time.monotonic() + timeout_s
-        while self._is_at_it(run_dir.resolve()):
+        run = RunDirectory(run_dir.resolve())
+        worker = live.worker_process(run)
+        while self._is_at_it(run.path) or _is_sealing(run, worker):
             if until is not None and time.monotonic() > until:
                 raise TimeoutError(f"the run {run_dir.name} has not ended within {timeout_s} s")
             time.sleep(_POLL_SECONDS)
+            worker = live.worker_process(run) or worker
         return self.status(run_dir)
 
     def pause(self, run_dir: Path) -> None:
@@ -182,6 +191,13 @@ class LocalExecutor:
     def _child_pid(self, run_dir: Path) -> int | None:
         child = self._children.get(run_dir)
         return child.pid if child is not None and child.poll() is None else None
+
+
+def _is_sealing(run: RunDirectory, worker: psutil.Process | None) -> bool:
+    """Whether a worker that has let go of the run, as it does before it seals it, is still there to do so."""
+    if worker is None or live.has_gone(worker):
+        return False
+    return run.written_state() is RunState.DONE and not run.seal_file.exists()
 
 
 def _size(file: Path) -> int:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -98,6 +99,63 @@ def test_a_worker_killed_between_its_last_state_and_the_seal_is_only_sealed(
     assert status.sealed
     assert (finished_run / "findings.json").read_bytes() == findings
     assert (finished_run / "events.jsonl").read_bytes() == events
+
+
+_FINISHES = """
+import sys, time
+from pathlib import Path
+from auditor.runs.directory import RunDirectory
+from auditor.runs.live import Presence
+from auditor.runs.seal import seal
+run = RunDirectory(Path(sys.argv[1]))
+presence = Presence(run)
+print("at it", flush=True)
+sys.stdin.readline()
+presence.leave(remove=True)
+print("let go", flush=True)
+time.sleep(1.0)
+seal(run)
+time.sleep(30)
+"""
+
+
+def test_whoever_waits_for_a_worker_of_somebody_else_waits_for_its_seal(finished_run: Path) -> None:
+    (finished_run / "seal.json").unlink()
+    worker = subprocess.Popen(
+        [sys.executable, "-c", _FINISHES, str(finished_run)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert worker.stdin is not None and worker.stdout is not None
+    assert worker.stdout.readline() == "at it\n"
+    with ThreadPoolExecutor() as pool:
+        waited = pool.submit(LocalExecutor().wait, finished_run, 20)
+        # The one who waits has seen the worker before it lets go.
+        time.sleep(0.3)
+        worker.stdin.write("\n")
+        worker.stdin.flush()
+        assert worker.stdout.readline() == "let go\n"
+        assert not live.is_alive(RunDirectory(finished_run))
+        assert not (finished_run / "seal.json").exists()
+        assert waited.result().sealed
+    # It waits for the seal, and not for the process that made it.
+    assert worker.poll() is None
+    worker.kill()
+    worker.communicate()
+
+
+class _EndsAtOnce(LocalExecutor):
+    _module = "json.decoder"
+
+
+def test_a_finished_run_whose_worker_ended_before_the_seal_is_not_waited_for(finished_run: Path) -> None:
+    (finished_run / "seal.json").unlink()
+    executor = _EndsAtOnce()
+    executor.start(finished_run)
+    status = executor.wait(finished_run, 20)
+    assert status.state is RunState.INTERRUPTED
+    assert "resume it to have it sealed" in status.message
+    resumed = LocalExecutor()
+    resumed.start(finished_run)
+    assert resumed.wait(finished_run, 60).sealed
 
 
 @pytest.mark.slow
