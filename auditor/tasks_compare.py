@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from auditor import tasks_compare_guard, tasks_compare_unlearning, tasks_rating
+from auditor import tasks_compare_guard, tasks_compare_rating, tasks_compare_unlearning
 from auditor.audits import guard, rating, unlearning
 from auditor.case import Case, RunSummary
 from auditor.errors import AuditorError, InputError
@@ -45,7 +45,7 @@ class _Side:
 
 
 _SIDES: Mapping[str, _Side] = {
-    rating.name: _Side(tasks_rating.offered, tasks_rating.side_by_side, tasks_rating.pictures),
+    rating.name: _Side(tasks_compare_rating.offered, tasks_compare_rating.side_by_side, tasks_compare_rating.pictures),
     guard.name: _Side(tasks_compare_guard.offered, tasks_compare_guard.side_by_side, tasks_compare_guard.pictures),
     unlearning.name: _Side(
         tasks_compare_unlearning.offered, tasks_compare_unlearning.side_by_side, tasks_compare_unlearning.pictures
@@ -70,7 +70,7 @@ def comparable_runs(asked: Question, _progress: Progress) -> Any:
             else:
                 if found is not None:
                     runs.append({"id": summary.id, "audit": summary.audit, "verdict": summary.verdict, **found})
-        people = tasks_rating.people_words(case)
+        people = tasks_compare_rating.people_words(case)
     return {"runs": runs, "problems": problems, "people": people}
 
 
@@ -116,5 +116,5 @@ def _of_one_audit(case: Case, ids: Sequence[str]) -> tuple[str, list[RunDirector
 
 TASKS = (
     *(comparable_runs, compare, compare_export),
-    *(*tasks_rating.TASKS, *tasks_compare_guard.TASKS, *tasks_compare_unlearning.TASKS),
+    *(*tasks_compare_rating.TASKS, *tasks_compare_guard.TASKS, *tasks_compare_unlearning.TASKS),
 )

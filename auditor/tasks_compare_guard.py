@@ -1,19 +1,17 @@
 """Questions of the desktop about guard runs side by side; see `auditor.tasks_compare`."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from auditor.audits.comparison import run_names
 from auditor.audits.guard.conditions import ZERO_SHOT, described
 from auditor.case import Case, RunSummary
-from auditor.column_files import write_columns
 from auditor.errors import AuditorError
 from auditor.report.over_time import as_finished, n_on_same_input
-from auditor.report.pictures import rendered
 from auditor.runs.clock import minute
 from auditor.runs.directory import RunDirectory
+from auditor.tasks_compare_pairs import PairWords, Shown, pictures_of, told_pairs
 from auditor.tasks_guard import ShownQuery, answers_of, shown_query
 
 if TYPE_CHECKING:
@@ -64,30 +62,22 @@ def side_by_side(
 ) -> dict[str, Any]:
     """Guard runs beside the first of them; see `auditor.tasks_compare`."""
     from auditor.audits.guard import compare_text as text
+    from auditor.audits.guard.compare import COLUMNS
 
     found = _compared(case, runs)
-    pairs = []
-    for place, pair in enumerate(found.pairs):
-        progress(place, len(found.pairs), "Drawing")
-        other = runs[place + 1]
-        pairs.append(
-            {
-                "title": f"{pair.b}: {_described(other)}",
-                "sentence": text.headline(pair),
-                "facts": f"A: {_described(runs[0])}. {pair.b}: {_described(other)}. {text.ground(pair, found)}",
-                "runs": [_named("A", runs[0]), _named("B", other)],
-                "tables": [asdict(made(pair, found.confidence)) for made in (text.unguarded, text.guarded, text.risks)],
-                "pictures": [asdict(rendered(picture)) for picture in _pictures(found, place, theme)],
-                "filters": list(_FILTERS),
-                **(_queries(found, pair, folder / str(place)) if folder else {}),
-            }
-        )
+
+    def words(pair: "PairComparison") -> PairWords:
+        tables = [made(pair, found.confidence) for made in (text.unguarded, text.guarded, text.risks)]
+        return PairWords(text.headline(pair), text.ground(pair, found), tables, _FILTERS)
+
+    shown = Shown(_described, _short, COLUMNS, _SHOWN)
+    pairs = told_pairs(found, runs, words, _drawn, shown, theme=theme, folder=folder, progress=progress)
     return {"pairs": pairs, "warnings": [caution.message for caution in found.cautions]}
 
 
 def pictures(case: Case, runs: Sequence[RunDirectory], place: int, theme: str) -> "Iterator[Picture]":
     """Pictures of the first run and the one with this place among the others."""
-    return _pictures(_compared(case, runs), place, theme)
+    return pictures_of(_compared(case, runs), place, _drawn, theme)
 
 
 def _compared(case: Case, runs: Sequence[RunDirectory]) -> "Comparison":
@@ -104,14 +94,14 @@ def _compared(case: Case, runs: Sequence[RunDirectory]) -> "Comparison":
     )
 
 
-def _pictures(found: "Comparison", place: int, theme: str) -> "Iterator[Picture]":
+def _drawn(found: "Comparison", theme: str) -> "Iterator[Picture]":
     from auditor.audits.guard.figures_compare import compare_pictures
 
-    return compare_pictures(replace(found, pairs=(found.pairs[place],)), theme)
+    return compare_pictures(found, theme)
 
 
-def _named(letter: str, run: RunDirectory) -> dict[str, str]:
-    return {"letter": letter, "run": run.path.name, "model": run.findings()["model_name"]}
+def _short(run: RunDirectory) -> str:
+    return str(run.findings()["model_name"])
 
 
 def _described(run: RunDirectory) -> str:
@@ -119,17 +109,6 @@ def _described(run: RunDirectory) -> str:
     pools = found["pools"]
     shown = f"{pools['n_per_prompt']:,} {pools['demonstrations']} demonstrations"
     return f"{found['model_name']} {found['dtype']}, {shown}, {minute(run.spec().created)}"
-
-
-def _queries(found: "Comparison", pair: "PairComparison", folder: Path) -> dict[str, Any]:
-    """Column files of one pair."""
-    import pyarrow.compute as pc
-
-    from auditor.audits.guard.compare import COLUMNS
-
-    about = {column.name: column.model_dump() for column in COLUMNS}
-    folder.mkdir()
-    return write_columns(found.table.filter(pc.field("b") == pair.b), [about[name] for name in _SHOWN], folder)
 
 
 def compared_query(asked: Question, _progress: Progress) -> Any:

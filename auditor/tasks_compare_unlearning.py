@@ -1,18 +1,16 @@
 """Questions of the desktop about unlearning runs side by side; see `auditor.tasks_compare`."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from auditor.audits.comparison import run_names
 from auditor.audits.unlearning.words import counted, percent
 from auditor.case import Case, RunSummary
-from auditor.column_files import write_columns
 from auditor.errors import InputError
-from auditor.report.pictures import rendered
 from auditor.runs.clock import minute
 from auditor.runs.directory import RunDirectory
+from auditor.tasks_compare_pairs import PairWords, Shown, pictures_of, told_pairs
 from auditor.tasks_unlearning import WAYS
 
 if TYPE_CHECKING:
@@ -76,35 +74,26 @@ def _settings_words(found: Mapping[str, Any], asked: Mapping[str, Any], seed: in
 
 
 def side_by_side(
-    case: Case, runs: Sequence[RunDirectory], theme: str, folder: Path | None, progress: Progress
+    _case: Case, runs: Sequence[RunDirectory], theme: str, folder: Path | None, progress: Progress
 ) -> dict[str, Any]:
     """Unlearning runs beside the first of them; see `auditor.tasks_compare`."""
     from auditor.audits.unlearning import compare_text as text
+    from auditor.audits.unlearning.compare_examples import COLUMNS
 
-    found = _compared(case, runs)
-    pairs = []
-    for place, pair in enumerate(found.pairs):
-        progress(place, len(found.pairs), "Drawing")
-        other = runs[place + 1]
+    found = _compared(runs)
+
+    def words(pair: "PairComparison") -> PairWords:
         figures = [made(pair, found.confidence) for made in (text.forgotten, text.kept, text.told_apart)]
-        pairs.append(
-            {
-                "title": f"{pair.b}: {_described(other)}",
-                "sentence": text.headline(pair),
-                "facts": f"A: {_described(runs[0])}. {pair.b}: {_described(other)}. {text.ground(pair, found)}",
-                "runs": [_named("A", runs[0]), _named("B", other)],
-                "tables": [asdict(table) for table in (*figures, text.outcomes(pair)) if table is not None],
-                "pictures": [asdict(rendered(picture)) for picture in _pictures(found, place, theme)],
-                "filters": list(_FILTERS),
-                **(_examples(found, pair, folder / str(place)) if folder else {}),
-            }
-        )
+        return PairWords(text.headline(pair), text.ground(pair, found), [*figures, text.outcomes(pair)], _FILTERS)
+
+    shown = Shown(_described, _short, COLUMNS, _SHOWN)
+    pairs = told_pairs(found, runs, words, _drawn, shown, theme=theme, folder=folder, progress=progress)
     return {"pairs": pairs, "warnings": [caution.message for caution in found.cautions]}
 
 
-def pictures(case: Case, runs: Sequence[RunDirectory], place: int, theme: str) -> "Iterator[Picture]":
+def pictures(_case: Case, runs: Sequence[RunDirectory], place: int, theme: str) -> "Iterator[Picture]":
     """Pictures of the first run and the one with this place among the others."""
-    return _pictures(_compared(case, runs), place, theme)
+    return pictures_of(_compared(runs), place, _drawn, theme)
 
 
 def tables_of(run: RunDirectory, name: str = "") -> "RunTables":
@@ -141,7 +130,7 @@ def tables_of(run: RunDirectory, name: str = "") -> "RunTables":
     return RunTables(name or run.path.name, findings, asked.spec, asked.seed, before, after, hashes)
 
 
-def _compared(_case: Case, runs: Sequence[RunDirectory]) -> "Comparison":
+def _compared(runs: Sequence[RunDirectory]) -> "Comparison":
     """The seed is that of A."""
     from auditor.audits.unlearning.compare import compare
 
@@ -149,30 +138,19 @@ def _compared(_case: Case, runs: Sequence[RunDirectory]) -> "Comparison":
     return compare(tables, seed=tables[0].seed)
 
 
-def _pictures(found: "Comparison", place: int, theme: str) -> "Iterator[Picture]":
+def _drawn(found: "Comparison", theme: str) -> "Iterator[Picture]":
     from auditor.audits.unlearning.figures_compare import compare_pictures
 
-    return compare_pictures(replace(found, pairs=(found.pairs[place],)), theme)
+    return compare_pictures(found, theme)
 
 
-def _named(letter: str, run: RunDirectory) -> dict[str, str]:
-    return {"letter": letter, "run": run.path.name, "model": str(run.findings()["method"])}
+def _short(run: RunDirectory) -> str:
+    return str(run.findings()["method"])
 
 
 def _described(run: RunDirectory) -> str:
     found = run.findings()
     return f"{found['method']} on {found['model_name']} {found['dtype']}, {minute(run.spec().created)}"
-
-
-def _examples(found: "Comparison", pair: "PairComparison", folder: Path) -> dict[str, Any]:
-    """Column files of one pair."""
-    import pyarrow.compute as pc
-
-    from auditor.audits.unlearning.compare_examples import COLUMNS
-
-    about = {column.name: column.model_dump() for column in COLUMNS}
-    folder.mkdir()
-    return write_columns(found.table.filter(pc.field("b") == pair.b), [about[name] for name in _SHOWN], folder)
 
 
 # ---- one example

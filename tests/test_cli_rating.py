@@ -11,7 +11,7 @@ from auditor.models.starter import STARTER_WARNING
 from auditor.runs.contract import RunState
 from auditor.runs.directory import RunDirectory
 from auditor.runs.local import LocalExecutor
-from auditor.tasks_rating import people_words
+from auditor.tasks_compare_rating import people_words
 from tests.conftest import SAMPLE
 from tests.test_cli import auditor
 

@@ -7,7 +7,7 @@ import pytest
 from auditor.case import Case
 from auditor.cli_rating import _people, _Rated
 from auditor.runs.directory import RunDirectory
-from auditor.tasks_rating import _compared, _said
+from auditor.tasks_compare_rating import _compared, _said
 from tests.conftest import SAMPLE
 from tests.ratings import peaked, write_ratings
 

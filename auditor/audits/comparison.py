@@ -1,6 +1,48 @@
 """What comparisons of runs are told in, whatever the audit."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+from auditor.audits.findings import Caution
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class _Beside(Protocol):
+    """One run beside A."""
+
+    @property
+    def b(self) -> str:
+        """Name of the other run."""
+
+
+Pair = TypeVar("Pair", bound=_Beside)
+
+
+@dataclass(frozen=True)
+class Comparison(Generic[Pair]):
+    """What came out.
+
+    Attributes
+    ----------
+    pairs : tuple of Pair
+        The first run with every other one.
+    cautions : tuple of Caution
+        What a reader must know, counted.
+    table : pyarrow.Table
+        A row for each pair and each thing that both runs measured; the audit's columns say what they hold.
+    confidence : float
+        Nominal coverage of the intervals.
+    seed : int
+        Of the bootstrap.
+    """
+
+    pairs: tuple[Pair, ...]
+    cautions: tuple[Caution, ...]
+    table: "pa.Table"
+    confidence: float
+    seed: int
 
 
 @dataclass(frozen=True)

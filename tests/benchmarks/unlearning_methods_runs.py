@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from auditor.audits.memory import MemoryContext
@@ -27,9 +27,12 @@ from auditor.errors import ModelError
 from auditor.files import sha256_of
 from auditor.models import ModelFile
 from auditor.models.generation import end_ids
-from auditor.models.trainable import Trainable, trainable
+from auditor.models.make_trainable import trainable
 from safetensors.torch import load_file, save_file
 from tests.benchmarks.unlearning_methods_inputs import Task
+
+if TYPE_CHECKING:
+    from auditor.models.trainable import Trainable
 
 #: What the sample is to reach (the issue's).
 MOST_PROBABILITY, MOST_LOST = 0.05, 0.05

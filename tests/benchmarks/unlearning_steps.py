@@ -14,7 +14,8 @@ from auditor.audits.unlearning.batches import Batch, Tokens, collate
 from auditor.audits.unlearning.objective_settings import PduSettings
 from auditor.audits.unlearning.objectives import objective
 from auditor.models import ModelFile
-from auditor.models.trainable import Trainable, trainable
+from auditor.models.make_trainable import trainable
+from auditor.models.trainable import Trainable
 from tests.models.peak import high_water
 
 GAMMA, LAMBDA, EPSILON = 0.002, 1.0, 0.3

@@ -11,8 +11,8 @@ from auditor.models.answer_reader import AnswerReader, answer_reader
 from auditor.models.export_gguf import export_gguf
 from auditor.models.folder import inspect_folder
 from auditor.models.inspect import inspect
+from auditor.models.make_trainable import trainable
 from auditor.models.quantise import requantise
-from auditor.models.trainable import trainable
 from llama_cpp import Llama
 from numpy.typing import NDArray
 from tests.models import small

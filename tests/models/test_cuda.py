@@ -14,7 +14,7 @@ from auditor.audits.unlearning.training import TrainingSettings
 from auditor.models.folder import inspect_folder
 from auditor.models.lean_layers import rms_norm, silu_product
 from auditor.models.linear_losses import Head, cross_entropy, squared_margin, token_nll
-from auditor.models.trainable import trainable
+from auditor.models.make_trainable import trainable
 from tests.models import tiny
 from torch.nn import functional
 

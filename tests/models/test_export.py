@@ -17,9 +17,10 @@ from auditor.models.folder import inspect_folder
 from auditor.models.inspect import inspect
 from auditor.models.library import Library
 from auditor.models.llama import LabelScorer
+from auditor.models.make_trainable import trainable
 from auditor.models.same_tokens import first_difference
 from auditor.models.torch_model import load, own_logits
-from auditor.models.trainable import Trainable, trainable
+from auditor.models.trainable import Trainable
 from auditor.models.words import words_of
 from safetensors.torch import load_file
 from tests.models import small, tiny

@@ -9,7 +9,7 @@ import pytest
 import torch
 from auditor.models.folder import inspect_folder
 from auditor.models.lean_layers import lean, rms_norm, silu_product
-from auditor.models.trainable import trainable
+from auditor.models.make_trainable import trainable
 from tests.models import small, tiny
 from transformers import AutoModelForCausalLM
 from transformers.models.llama.modeling_llama import LlamaRMSNorm

@@ -9,9 +9,10 @@ import torch
 from auditor.errors import ModelError
 from auditor.models.folder import inspect_folder
 from auditor.models.lora import layers
+from auditor.models.make_trainable import trainable
 from auditor.models.optimiser import AdamSettings, Optimiser
 from auditor.models.torch_fit import Workload
-from auditor.models.trainable import Trainable, trainable
+from auditor.models.trainable import Trainable
 from tests.models import small, tiny
 
 Make = Callable[..., Trainable]

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from auditor.errors import ModelError
-from auditor.models import trainable as trainable_module
+from auditor.models import make_trainable
 from auditor.models.folder import inspect_folder
+from auditor.models.make_trainable import trainable
 from auditor.models.torch_fit import Workload, estimate_training, estimate_writing, lora_parameters
-from auditor.models.trainable import trainable
 from tests.models import small
 from tests.models.training_peak import Asked
 
@@ -65,7 +65,7 @@ def test_what_writing_it_down_takes_is_asked_before_training(
     """Adapters train in little more than the weights take, but the model is held twice when it is written."""
     model = inspect_folder(small.write(tmp_path / "model")).model_copy(update={"parameters": 7_000_000_000})
     work = Workload(1, 8, written_bytes=written)
-    monkeypatch.setattr(trainable_module, "free_bytes", lambda device: int((times - 0.5) * 7e9))
+    monkeypatch.setattr(make_trainable, "free_bytes", lambda device: int((times - 0.5) * 7e9))
     with pytest.raises(ModelError, match=r"Writing model down after training needs about .* but only"):
         trainable(model, device="cpu", dtype=dtype, lora_rank=1, workload=work)
     fit = estimate_writing(

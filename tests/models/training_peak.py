@@ -15,8 +15,8 @@ from auditor.audits.unlearning.objectives import objective
 from auditor.audits.unlearning.trainer import train
 from auditor.audits.unlearning.training import TrainingSettings
 from auditor.models import ModelFile
+from auditor.models.make_trainable import trainable
 from auditor.models.torch_fit import Workload, estimate_training
-from auditor.models.trainable import trainable
 from pydantic import BaseModel
 from tests.models.peak import high_water
 

@@ -124,7 +124,8 @@ def test_whoever_waits_for_a_worker_of_somebody_else_waits_for_its_seal(finished
     worker = subprocess.Popen(
         [sys.executable, "-c", _FINISHES, str(finished_run)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
-    assert worker.stdin is not None and worker.stdout is not None
+    assert worker.stdin is not None
+    assert worker.stdout is not None
     assert worker.stdout.readline() == "at it\n"
     with ThreadPoolExecutor() as pool:
         waited = pool.submit(LocalExecutor().wait, finished_run, 20)

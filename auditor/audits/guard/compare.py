@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from auditor.audits import comparison
 from auditor.audits.findings import Caution, Column
 from auditor.audits.guard.compare_queries import Tested, both, common_conditions, read_tested
 from auditor.audits.guard.findings import CertificateInfo
@@ -144,27 +145,8 @@ class PairComparison(_Frozen):
         return f"{self.a} less {self.b} {on}, in percentage points: {told}."
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """What came out.
-
-    Attributes
-    ----------
-    pairs : tuple of PairComparison
-        The first run with every other one.
-    cautions : tuple of Caution
-        What a reader must know, counted.
-    table : pyarrow.Table
-        A row for each pair, query and condition; columns of `COLUMNS`.
-    confidence, seed :
-        As given.
-    """
-
-    pairs: tuple[PairComparison, ...]
-    cautions: tuple[Caution, ...]
-    table: "pa.Table"
-    confidence: float
-    seed: int
+#: What came out; a row of its table is a pair, query and condition.
+Comparison = comparison.Comparison[PairComparison]
 
 
 def compare(

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from auditor.audits import comparison
 from auditor.audits.findings import Caution
 from auditor.audits.rating.agreement import MANY_UNITS, Estimate, resamples_for
 from auditor.audits.rating.compare_units import COLUMNS, RIGHT, right_place, units_table
@@ -143,25 +144,8 @@ class PairComparison(_Frozen):
         return f"{self.a} less {self.b} on {self.n:,} conversations: {parts}."
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """What came out.
-
-    Attributes
-    ----------
-    pairs : tuple of PairComparison
-        The first run with every other one.
-    cautions : tuple of Caution
-        What a reader must know, counted.
-    table : pyarrow.Table
-        A row for each pair, axis and unit; `COLUMNS` says what they hold.
-    """
-
-    pairs: tuple[PairComparison, ...]
-    confidence: float
-    seed: int
-    table: "pa.Table"
-    cautions: tuple[Caution, ...] = field(default=())
+#: What came out; a row of its table is a pair, axis and unit; `compare_units.COLUMNS` says what they hold.
+Comparison = comparison.Comparison[PairComparison]
 
 
 def compare(
@@ -209,7 +193,7 @@ def compare(
         pairs.append(compared)
         tables += rows
     cautions += _instrument(pairs)
-    return Comparison(tuple(pairs), confidence, seed, pa.concat_tables(tables), tuple(cautions))
+    return Comparison(tuple(pairs), tuple(cautions), pa.concat_tables(tables), confidence, seed)
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,12 @@ These choices are ours.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from auditor.audits import comparison
 from auditor.audits.findings import Caution
 from auditor.audits.unlearning.compare_examples import KINDS, Shared, Told, examples_table, keys, shared, told
 from auditor.audits.unlearning.compare_measures import ComparedMeasure, compared_measures
@@ -22,9 +23,6 @@ from auditor.audits.unlearning.words import percent
 from auditor.errors import InputError
 from auditor.models.starter import STARTER_WARNING
 from auditor.stats.bootstrap import FEW_GROUPS
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 #: From here on the start model's own probability of an answer was not measured alike (ours).
 _MOST_START_APART = 0.005
@@ -117,27 +115,8 @@ class PairComparison(BaseModel):
         raise KeyError(name)
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """What came out.
-
-    Attributes
-    ----------
-    pairs : tuple of PairComparison
-        The first run with every other one.
-    cautions : tuple of Caution
-        What a reader must know, counted.
-    table : pyarrow.Table
-        A row for each pair and example; columns of `compare_examples.COLUMNS`.
-    confidence, seed :
-        As given.
-    """
-
-    pairs: tuple[PairComparison, ...]
-    cautions: tuple[Caution, ...]
-    table: "pa.Table"
-    confidence: float
-    seed: int
+#: What came out; a row of its table is a pair and an example; columns of `compare_examples.COLUMNS`.
+Comparison = comparison.Comparison[PairComparison]
 
 
 def compare(runs: Sequence[RunTables], *, confidence: float = CONFIDENCE, seed: int = 0) -> Comparison:

@@ -133,8 +133,8 @@ class Curves:
 
     def _loaded(self, file: ModelFile, trained: Sequence[Example]) -> "Trainable":
         """A copy of the model to train, if the memory is there: with adapters where the run had some."""
+        from auditor.models.make_trainable import trainable
         from auditor.models.torch_fit import Workload
-        from auditor.models.trainable import trainable
         from auditor.models.words import words_of
 
         spec = self.spec

@@ -25,7 +25,7 @@ from auditor.audits.unlearning.together import ADDRESS, TOKEN, Task
 from auditor.audits.unlearning.trainer import train
 from auditor.audits.unlearning.training import Trained
 from auditor.errors import AuditorError, Cancelled
-from auditor.models.trainable import trainable
+from auditor.models.make_trainable import trainable
 from auditor.models.world import joined
 
 _ENDED, _FAILED = 0, 3

@@ -111,7 +111,7 @@ class Work:
     def learner(self) -> "Trainable":
         """The model, loaded when it is first needed."""
         if self._learner is None:
-            from auditor.models.trainable import trainable
+            from auditor.models.make_trainable import trainable
 
             spec, context = self.spec, self.context
             context.progress(0, None, f"Checking and loading {self.model.name}")

@@ -23,9 +23,9 @@ from auditor.audits.unlearning.scored import Evaluation, EvaluationSettings, tol
 from auditor.audits.unlearning.template import Template, tokens_of
 from auditor.errors import InputError
 from auditor.models.folder import inspect_folder
+from auditor.models.make_trainable import trainable
 from auditor.models.readable import Reading, readable
 from auditor.models.torch_model import load
-from auditor.models.trainable import trainable
 from scipy import stats
 from tests.audits.unlearning.taught import END, PROMPT, facts, teach
 from tests.models.tiny import write

@@ -9,7 +9,8 @@ from auditor.audits.unlearning.examples import Example
 from auditor.audits.unlearning.material import drawn
 from auditor.audits.unlearning.measuring import losses, margin
 from auditor.models.folder import inspect_folder
-from auditor.models.trainable import Trainable, trainable
+from auditor.models.make_trainable import trainable
+from auditor.models.trainable import Trainable
 from tests.models import small
 
 TEXTS = [Tokens((5, 9, 30, 7, 11), 2), Tokens((4, 8, 15, 16, 23, 42, 99), 5), Tokens((3, 3), 0), Tokens((8, 9, 10), 3)]

@@ -25,7 +25,7 @@ from auditor.audits.unlearning.objective_settings import (
 from auditor.audits.unlearning.objectives import METHODS, StepLosses, objective
 from auditor.errors import ModelError
 from auditor.models.folder import inspect_folder
-from auditor.models.trainable import trainable
+from auditor.models.make_trainable import trainable
 from tests.audits.unlearning.small_learner import HEADS, SmallLearner
 from tests.models.tiny import write
 from torch.nn.functional import cross_entropy, logsigmoid

@@ -19,7 +19,8 @@ from auditor.audits.unlearning.trainer import train
 from auditor.audits.unlearning.training import Probe, TrainingSettings
 from auditor.errors import Cancelled, ModelError, RunError
 from auditor.models.folder import inspect_folder
-from auditor.models.trainable import Trainable, trainable
+from auditor.models.make_trainable import trainable
+from auditor.models.trainable import Trainable
 from safetensors.torch import load_file
 from tests.audits.unlearning.training_child import Job, texts
 from tests.models import small

@@ -22,8 +22,8 @@ from auditor.audits.unlearning.together import Task, train_together
 from auditor.audits.unlearning.trainer import train
 from auditor.audits.unlearning.training import TrainingSettings
 from auditor.models.folder import inspect_folder
+from auditor.models.make_trainable import trainable
 from auditor.models.torch_fit import Workload
-from auditor.models.trainable import trainable
 from auditor.models.world import World, joined
 from pydantic import BaseModel
 from tests.audits.unlearning.training_child import texts

@@ -24,7 +24,7 @@ from auditor.audits.unlearning.objectives import objective
 from auditor.audits.unlearning.trainer import train
 from auditor.audits.unlearning.training import Probe, Trained, TrainingSettings
 from auditor.models.folder import inspect_folder
-from auditor.models.trainable import trainable
+from auditor.models.make_trainable import trainable
 from pydantic import BaseModel
 from safetensors.torch import save_file
 

@@ -1,18 +1,16 @@
-"""Questions of the desktop about rating runs side by side; see `auditor.tasks`."""
+"""Questions of the desktop about rating runs side by side; see `auditor.tasks_compare`."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from auditor.audits import rating
 from auditor.audits.comparison import run_names
 from auditor.case import Case, RunSummary
-from auditor.column_files import write_columns
 from auditor.errors import AuditorError, RunError
-from auditor.report.pictures import rendered
 from auditor.runs.clock import minute
 from auditor.runs.directory import RunDirectory, made_with_people
+from auditor.tasks_compare_pairs import PairWords, Shown, pictures_of, told_pairs
 
 if TYPE_CHECKING:
     from auditor.audits import Picture
@@ -83,24 +81,17 @@ def side_by_side(
 ) -> dict[str, Any]:
     """Rating runs beside the first of them; see `auditor.tasks_compare`."""
     from auditor.audits.rating import compare_text as text
+    from auditor.audits.rating.compare_units import COLUMNS
 
     people, found = _compared(case, runs)
-    pairs = []
-    for place, pair in enumerate(found.pairs):
-        progress(place, len(found.pairs), "Drawing")
-        tables = (text.differences(pair, found.confidence), text.against_people(pair, found.confidence))
-        pairs.append(
-            {
-                "title": f"{pair.b}: {_described(runs[place + 1])}",
-                "sentence": text.headline(pair, found.confidence),
-                "facts": f"A: {_described(runs[0])}. B: {_described(runs[place + 1])}. {_ground(found, pair, people)}",
-                "runs": [_judge("A", runs[0]), _judge("B", runs[place + 1])],
-                "tables": [asdict(table) for table in tables if table is not None],
-                "pictures": [asdict(rendered(picture)) for picture in _pictures(found, place, theme)],
-                "filters": _filters(pair),
-                **(_units(found, pair, folder / str(place)) if folder else {}),
-            }
-        )
+
+    def words(pair: "PairComparison") -> PairWords:
+        tables = [text.differences(pair, found.confidence), text.against_people(pair, found.confidence)]
+        headline = text.headline(pair, found.confidence)
+        return PairWords(headline, _ground(found, pair, people), tables, _filters(pair))
+
+    shown = Shown(_described, _short, COLUMNS, _SHOWN)
+    pairs = told_pairs(found, runs, words, _drawn, shown, theme=theme, folder=folder, progress=progress)
     notes = [note for pair in found.pairs for axis in pair.axes for note in axis.notes]
     messages = [caution.message for caution in (*people.cautions, *found.cautions)]
     return {"pairs": pairs, "warnings": list(dict.fromkeys([*messages, *notes]))}
@@ -108,7 +99,7 @@ def side_by_side(
 
 def pictures(case: Case, runs: Sequence[RunDirectory], place: int, theme: str) -> "Iterator[Picture]":
     """Pictures of the first run and the one with this place among the others."""
-    return _pictures(_compared(case, runs)[1], place, theme)
+    return pictures_of(_compared(case, runs)[1], place, _drawn, theme)
 
 
 def _compared(case: Case, runs: Sequence[RunDirectory]) -> "tuple[People, Comparison]":
@@ -159,14 +150,14 @@ def _same_conversations(runs: Sequence[RunDirectory]) -> list[str]:
     return [run.path.name for run in runs if _read_by(run) == _read_by(runs[0])]
 
 
-def _pictures(found: "Comparison", place: int, theme: str) -> "Iterator[Picture]":
+def _drawn(found: "Comparison", theme: str) -> "Iterator[Picture]":
     from auditor.audits.rating.figures_compare import compare_pictures
 
-    return compare_pictures(replace(found, pairs=(found.pairs[place],)), theme)
+    return compare_pictures(found, theme)
 
 
-def _judge(letter: str, run: RunDirectory) -> dict[str, str]:
-    return {"letter": letter, "run": run.path.name, "model": run.findings()["model_name"]}
+def _short(run: RunDirectory) -> str:
+    return str(run.findings()["model_name"])
 
 
 def _described(run: RunDirectory) -> str:
@@ -199,17 +190,6 @@ def _filters(pair: "PairComparison") -> list[dict[str, str]]:
             about = f"Only {right}'s most probable score is the people's label (their mean, rounded half up)."
             filters.append({"title": words, "condition": f"right is {words}", "help": about})
     return filters
-
-
-def _units(found: "Comparison", pair: "PairComparison", folder: Path) -> dict[str, Any]:
-    """Column files of one pair."""
-    import pyarrow.compute as pc
-
-    from auditor.audits.rating.compare_units import COLUMNS
-
-    about = {column.name: column.model_dump() for column in COLUMNS}
-    folder.mkdir()
-    return write_columns(found.table.filter(pc.field("b") == pair.b), [about[name] for name in _SHOWN], folder)
 
 
 def compared_unit(asked: Question, _progress: Progress) -> Any:
