@@ -21,6 +21,7 @@ from auditor import (
     cli_unlearn,
     console,
 )
+from auditor.audits import unlearning
 from auditor.case import Case, verify
 from auditor.cli_backends import backends_app
 from auditor.cli_models import models_app
@@ -133,9 +134,11 @@ def verify_case(
     for note in found.notes:
         console.out(f"note    {note}")
     if not found.ok:
-        console.out(f"Not verified: {len(found.problems)} problems.")
+        console.out(f"Not verified: {len(found.problems):,} problem{'' if len(found.problems) == 1 else 's'}.")
         raise typer.Exit(console.NOT_VERIFIED)
-    console.out(f"Verified: {found.links} links, {found.runs} runs, {found.inputs} inputs. Head {found.head}")
+    counts = ((found.links, "link"), (found.runs, "run"), (found.inputs, "input"))
+    told = ", ".join(f"{n:,} {name}{'' if n == 1 else 's'}" for n, name in counts)
+    console.out(f"Verified: {told}. Head {found.head}")
 
 
 @app.command()
@@ -196,6 +199,10 @@ def erase(
     """Delete an input's bytes from a case; its hash and a tombstone stay, and the case still verifies."""
     with Case.open(case) as opened:
         opened.erase_input(sha256, reason=reason, by=by)
+        quoting = [run.id for run in opened.runs() if run.audit == unlearning.name and sha256 in run.inputs.values()]
+    console.out("Erased. Its hash stays, with the reason; so does what was computed from it.")
+    if quoting:
+        console.out(f"Tables and events of {', '.join(quoting)} still quote examples of it.")
 
 
 @app.command()

@@ -50,6 +50,7 @@ def unlearning_check(asked: Question, _progress: Progress) -> Any:
 
     Asked: files (role -> path), spec, model, case, seed; elsewhere, whether the run is for another machine.
     """
+    from auditor.audits.unlearning.cautions import before_training
     from auditor.audits.unlearning.inputs import read
     from auditor.audits.unlearning.material import check_method, longest, material
     from auditor.models.words import words_of
@@ -78,7 +79,7 @@ def unlearning_check(asked: Question, _progress: Progress) -> Any:
         "memory_bytes": memory,
         "sentence": problem or _cost(pace, given, texts, spec, _taken(memory, disk)),
         "facts": _facts(given, texts, spec, length),
-        "cautions": [caution.message for caution in given.cautions],
+        "cautions": [caution.message for caution in (*given.cautions, *before_training(spec))],
     }
 
 

@@ -12,6 +12,7 @@ from auditor.models import ModelFile
 from auditor.models.library import Library
 from auditor.resources import resource
 from auditor.runs.directory import RunDirectory
+from tests.audits.unlearning.files import facts, jsonl
 from tests.command import auditor, started
 from tests.conftest import SAMPLE
 from tests.ratings import write_many
@@ -148,10 +149,23 @@ def test_notes_sign_offs_and_erasure_from_the_terminal(finished_case: Path, fini
     assert auditor("note", finished_case, "seen", "--author", "Ada").returncode == 0
     assert auditor("sign-off", finished_case, finished_run.name, "--name", "Bo", "--statement", "fine").returncode == 0
     (stored,) = (finished_case / "inputs").iterdir()
-    assert auditor("erase", finished_case, stored.name, "--reason", "asked", "--by", "Ada").returncode == 0
+    erased = auditor("erase", finished_case, stored.name, "--reason", "asked", "--by", "Ada")
+    assert erased.returncode == 0
+    assert "quote" not in erased.stdout
     assert not stored.exists()
     assert auditor("verify", finished_case).returncode == 0
     assert finished_run.name in auditor("runs", finished_case).stdout
+
+
+def test_whoever_erases_what_was_to_be_forgotten_is_told_where_it_is_quoted(tmp_path: Path) -> None:
+    files = {
+        role: jsonl(tmp_path / f"{role}.jsonl", facts(2, first=first)) for role, first in (("forget", 0), ("retain", 2))
+    }
+    with Case.create(tmp_path / "case") as case:
+        run = case.new_run("unlearning", {}, {role: file.path for role, file in files.items()}, {}, seed=0)
+    erased = auditor("erase", tmp_path / "case", files["forget"].sha256, "--reason", "asked", "--by", "Ada")
+    assert erased.returncode == 0
+    assert f"Tables and events of {run.path.name} still quote examples of it." in erased.stdout
 
 
 @pytest.mark.slow

@@ -154,6 +154,9 @@ class FinishedRun:
     tables: Mapping[str, Path]
     #: Hash of each input by role.
     inputs: Mapping[str, str] = field(default_factory=dict)
+    #: What was asked of it.
+    spec: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -164,7 +167,7 @@ class FollowedOverTime:
     optional and looked up by name::
 
         def over_time(run, others, theme) -> FollowedOverTime
-        def beside_runs(run, others, theme) -> FollowedOverTime
+        def beside_runs(run, others, theme) -> FollowedOverTime or None where no other can stand beside it
 
     Attributes
     ----------

@@ -234,6 +234,7 @@ class Session(QObject):
     def close(self) -> None:
         """End questions, wait for what is being written, close the case. Runs go on."""
         self.asker.close()
+        self.executor.let_go()
         for background in self.findChildren(Background):
             background.finish()
         self.executor.close()

@@ -25,7 +25,8 @@ def as_finished(run: RunDirectory) -> FinishedRun:
     """
     asked = run.spec()
     inputs = {role: file.sha256 for role, file in asked.inputs.items()}
-    return FinishedRun(run.path.name, asked.created, run.findings(), run.table_files(), inputs=inputs)
+    tables = run.table_files()
+    return FinishedRun(run.path.name, asked.created, run.findings(), tables, inputs, spec=asked.spec, seed=asked.seed)
 
 
 def n_on_same_input(case: Case, run: RunDirectory, role: str) -> int:
@@ -53,7 +54,7 @@ def over_time(case: Case, run: RunDirectory, theme: str) -> FollowedOverTime | N
 
 
 def beside_runs(case: Case, run: RunDirectory, theme: str) -> FollowedOverTime | None:
-    """A run beside the others of its audit; None where the audit has no such door or the case holds no other run."""
+    """A run beside the others of its audit; None where the audit has no such door or no other can stand beside it."""
     return _together(case, run, "beside_runs", theme)
 
 
@@ -64,5 +65,5 @@ def _together(case: Case, run: RunDirectory, name: str, theme: str) -> FollowedO
     if door is None or run.path.name not in runs or len(runs) < 2:
         return None
     found = door(runs.pop(run.path.name), list(runs.values()), theme)
-    assert isinstance(found, FollowedOverTime)
+    assert found is None or isinstance(found, FollowedOverTime)
     return found

@@ -103,6 +103,13 @@ class Dispatch:
         """
         return self._of(run_dir).wait(run_dir, timeout_s)
 
+    def let_go(self) -> None:
+        """Wait no longer for other machines; see `Executor.let_go`."""
+        with self._guard:
+            made = list(self._made.values())
+        for executor in made:
+            executor.let_go()
+
     def close(self) -> None:
         """Collect what is finishing; runs at work go on without this process."""
         for executor in (self._local, *self._made.values()):

@@ -85,5 +85,8 @@ class Executor(Protocol):
             If it takes longer.
         """
 
+    def let_go(self) -> None:
+        """Wait no longer for another machine: what it was asked is seen to by processes that outlive this one."""
+
     def close(self) -> None:
         """Collect what is finishing; runs at work go on without this process."""

@@ -17,7 +17,7 @@ from auditor.runs.directory import RunDirectory
 from auditor.runs.events import EventLog
 from auditor.runs.executor import RunStatus
 
-_POLL_SECONDS = 0.05
+POLL_SECONDS = 0.05
 _TERMINATE_SECONDS = 3.0
 #: Giving back a model's memory takes a worker a moment after its last word, seconds on a busy machine.
 _LEAVE_SECONDS = 30.0
@@ -112,7 +112,7 @@ class LocalExecutor:
         while self._is_at_it(run.path) or _is_sealing(run, worker):
             if until is not None and time.monotonic() > until:
                 raise TimeoutError(f"the run {run_dir.name} has not ended within {timeout_s} s")
-            time.sleep(_POLL_SECONDS)
+            time.sleep(POLL_SECONDS)
             worker = live.worker_process(run) or worker
         return self.status(run_dir)
 
@@ -148,6 +148,9 @@ class LocalExecutor:
             status = self.status(run.path)
         return status
 
+    def let_go(self) -> None:
+        """Nothing here waits for another machine."""
+
     def close(self) -> None:
         """Collect the ends of workers that are finishing; those at work go on without this process."""
         for path, child in self._children.items():
@@ -174,7 +177,7 @@ class LocalExecutor:
         while self._works(run, pid):
             if time.monotonic() > until:
                 return False
-            time.sleep(_POLL_SECONDS)
+            time.sleep(POLL_SECONDS)
         return True
 
     def _works(self, run: RunDirectory, pid: int | None) -> bool:

@@ -27,7 +27,7 @@ def flip(path: Path, place: int) -> None:
 def test_an_untouched_case_verifies(finished_case: Path) -> None:
     done = command(finished_case)
     assert done.returncode == 0
-    assert "Verified: 5 links, 1 runs, 1 inputs" in done.stdout
+    assert "Verified: 5 links, 1 run, 1 input" in done.stdout
 
 
 def test_a_flipped_bit_in_any_file_of_a_sealed_run_is_named(finished_case: Path, finished_run: Path) -> None:

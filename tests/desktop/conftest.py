@@ -32,6 +32,21 @@ def qapp(qapp_args: list[str]) -> object:
     return application
 
 
+#: How long parts of the window wait for more typing before they ask. Tests type at once, and only the wait is shortened.
+_WAITS = (
+    *("panels.annotate._AGREEMENT_MS", "panels.guard_prompt._DELAY_MS", "panels.parity_power._DELAY_MS"),
+    *("panels.rate_import._WAIT_MS", "panels.rate_people._WAIT_MS", "panels.rubric_editor._DRAFT_DELAY_MS"),
+    *("panels.rubric_prompt._DELAY_MS", "panels.run_setup._DELAY_MS", "widgets.table._TYPING_MS"),
+)
+_WAIT_MS = 50
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in _WAITS:
+        monkeypatch.setattr(f"auditor.desktop.{name}", _WAIT_MS)
+
+
 @pytest.fixture(autouse=True)
 def nothing_left() -> Iterator[None]:
     """Fail a test that leaves a thread or a process behind."""
@@ -46,7 +61,7 @@ def nothing_left() -> Iterator[None]:
 
 
 @pytest.fixture
-def window(qtbot: QtBot, tmp_path: Path, home: Path) -> Iterator[Window]:
+def window(qtbot: QtBot, tmp_path: Path, home: Path, short_waits: None) -> Iterator[Window]:
     """The real window, without a case."""
     shown = make_window(tmp_path / "desktop.ini")
     shown.session.settings.setValue("open_reports", False)

@@ -15,6 +15,8 @@ from auditor.desktop.widgets.pane import ScrollPane
 from auditor.desktop.window import Window
 from auditor.files import read_json, write_json
 from auditor.models.folder import inspect_folder
+from auditor.report.content import collect
+from auditor.report.html import html
 from auditor.runs.contract import RunState
 from auditor.runs.local import LocalExecutor
 from PySide6.QtCore import Qt
@@ -165,3 +167,13 @@ def test_the_command_line_tells_the_same_differences(compared: tuple[Path, list[
         np.quantile(apart[drawn].mean(axis=1), [0.025, 0.975]).tolist(), rel=1e-9
     )
     assert pair["differs"] == ["epochs"]
+
+
+def test_the_report_of_a_run_sets_both_in_one_table(compared: tuple[Path, list[str]]) -> None:
+    path, (first, second) = compared
+    with Case.open(path, write=False) as case:
+        told = html(collect(case, case.run(first)))
+    assert f"B 1 is {second}: epochs 2 (A: 10)." in told
+    rows = told.partition("Worst way of asking")[2].partition("</table>")[0]
+    assert f"A: {first}" in rows
+    assert f"B 1: {second}" in rows

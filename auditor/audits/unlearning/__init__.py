@@ -19,12 +19,21 @@ References
 Entesari, T. et al. (2025). Constrained Entropic Unlearning: A Primal-Dual Framework for Large Language Models. arXiv:2506.05314.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from auditor.audits import Context, InputFile, InputRole, ModelRole, Picture, Preview
+from auditor.audits import (
+    Context,
+    FinishedRun,
+    FollowedOverTime,
+    InputFile,
+    InputRole,
+    ModelRole,
+    Picture,
+    Preview,
+)
 from auditor.audits.unlearning.spec import UnlearningSpec as Spec
 
 if TYPE_CHECKING:
@@ -32,6 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Spec",
+    "beside_runs",
     "headline_words",
     "input_roles",
     "methods",
@@ -150,6 +160,13 @@ def headline_words(findings: "UnlearningFindings") -> list[tuple[str, str]]:
     from auditor.audits.unlearning.headline import headline_words as tell
 
     return tell(findings)
+
+
+def beside_runs(run: FinishedRun, others: Sequence[FinishedRun], theme: str) -> FollowedOverTime | None:
+    """A run beside the others of its case; see `auditor.audits.unlearning.side_by_side`."""
+    from auditor.audits.unlearning.side_by_side import beside_runs as stand
+
+    return stand(run, others, theme)
 
 
 def __getattr__(attribute: str) -> Any:

@@ -16,6 +16,7 @@ from auditor.audits.stages import Stages
 from auditor.audits.unlearning import inputs as files
 from auditor.audits.unlearning import output, tables
 from auditor.audits.unlearning import verdict as told
+from auditor.audits.unlearning.cautions import before_training
 from auditor.audits.unlearning.cautions import cautions as cautions_of
 from auditor.audits.unlearning.curves import DATA, Curves, Which
 from auditor.audits.unlearning.findings import (
@@ -82,7 +83,7 @@ class _Run:
         context = self.context
         if self.model.is_starter:
             context.warning("starter", STARTER_WARNING)
-        for caution in self.given.cautions:
+        for caution in (*self.given.cautions, *before_training(self.spec)):
             context.warning(caution.code, caution.message, caution.count)
         stages, work = Stages(context), self.work
         if not stages.is_done("trained"):

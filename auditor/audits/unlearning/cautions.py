@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from auditor.audits.findings import Caution
 from auditor.audits.unlearning.findings import ConstraintInfo, FileFigures, Relearning, TrainingInfo
+from auditor.audits.unlearning.spec import UnlearningSpec
 from auditor.audits.unlearning.verdict import (
     ASKED,
     FORGOTTEN,
@@ -42,6 +43,26 @@ def cautions(outcome: Outcome, training: TrainingInfo, objective_warnings: Seque
             *_of_measuring(outcome, outcome.constraint),
         ]
     return found
+
+
+def before_training(spec: UnlearningSpec) -> Iterator[Caution]:
+    """What a person should know of the settings before hours are spent on them."""
+    if spec.method != "pdu":
+        return
+    # Updates after every epoch change the weight from the second one on.
+    first = max(spec.dual_warmup_epochs, 1 if spec.dual_updates == "epoch" else 0)
+    if not spec.dual_step:
+        why = "the dual step is 0"
+    elif first >= spec.epochs:
+        trained = counted(spec.epochs, "epoch is trained", "epochs are trained")
+        why = f"{trained}, and no update counts in the first {counted(first, 'epoch', 'epochs')}"
+    else:
+        return
+    message = (
+        f"Lambda will keep its first value of {spec.lambda_start:g}: {why}. Retention will be held by a fixed weight, not by a "
+        "constraint."
+    )
+    yield Caution(code="lambda-fixed", message=message)
 
 
 def _of_survivors(outcome: Outcome) -> Iterator[Caution]:

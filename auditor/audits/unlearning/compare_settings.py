@@ -76,3 +76,12 @@ def differing(a: Parts, b: Parts) -> dict[str, tuple[Any, Any]]:
 
 def _apart(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     return {words: (value, b.get(words)) for words, value in a.items() if value != b.get(words)}
+
+
+def setting_words(value: Any) -> str:
+    """A setting as people read it."""
+    if value is None:
+        return "chosen by the run"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,11 +1,11 @@
 """A comparison of two unlearning runs in words and in figures as people read them; they are A and B, as in its table."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from auditor.audits.comparison import SmallTable
 from auditor.audits.unlearning.compare import Comparison, PairComparison
 from auditor.audits.unlearning.compare_measures import ComparedMeasure, Estimate, Group, Unit
+from auditor.audits.unlearning.compare_settings import setting_words
 from auditor.audits.unlearning.words import counted, nats, percent
 
 #: What the first sentence tells: how much was forgotten, and at which retention.
@@ -106,18 +106,12 @@ def outcomes(pair: PairComparison) -> SmallTable:
         ("Verdict", a.verdict, b.verdict),
         ("Retain loss and epsilon", *(f"{one.retain_loss:.3f} of {nats(one.epsilon)}" for one in (a, b))),
         ("Kept step", *(f"{one.kept_step:,} of {one.steps:,}" for one in (a, b))),
-        *((setting.name[:1].upper() + setting.name[1:], _set(setting.a), _set(setting.b)) for setting in pair.settings),
+        *(
+            (setting.name[:1].upper() + setting.name[1:], setting_words(setting.a), setting_words(setting.b))
+            for setting in pair.settings
+        ),
     ]
     return SmallTable("Verdicts, and what was not set alike", columns, tuple(rows))
-
-
-def _set(value: Any) -> str:
-    """A setting as people read it."""
-    if value is None:
-        return "chosen by the run"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def value_words(value: float, unit: Unit) -> str:

@@ -1,13 +1,15 @@
 """Runs on a cluster, each followed by a process of this machine that outlives whoever started it."""
 
 import signal
+import threading
+import time
 from pathlib import Path
 
 from auditor.errors import RunError
 from auditor.runs import live
 from auditor.runs.directory import RunDirectory
 from auditor.runs.executor import RunStatus
-from auditor.runs.local import LocalExecutor, signal_group
+from auditor.runs.local import POLL_SECONDS, LocalExecutor, signal_group
 
 #: The follower needs this long at most to have a stop confirmed, and says itself what came of it.
 _FOLLOWER_SECONDS = 125.0
@@ -29,6 +31,7 @@ class RayExecutor(LocalExecutor):
     def __init__(self, name: str) -> None:
         super().__init__()
         self.name = name
+        self._lets_go = threading.Event()
         self._gone = (
             f"Nobody follows the run any more, and it may still be at work on {name}: resume it to go on following. What arrived "
             "is kept."
@@ -50,6 +53,16 @@ class RayExecutor(LocalExecutor):
             return self.status(run.path)
         follower = live.worker_pid(run) or self._child_pid(run.path)
         live.request_cancel(run)
-        if not self._leaves(run, follower, patience_s + _FOLLOWER_SECONDS):
-            signal_group(follower, getattr(signal, "SIGKILL", signal.SIGTERM))
+        until = time.monotonic() + patience_s + _FOLLOWER_SECONDS
+        while self._works(run, follower):
+            if self._lets_go.wait(POLL_SECONDS):
+                # The follower has been asked, and asks the cluster whether or not somebody waits for it.
+                return self.status(run.path)
+            if time.monotonic() > until:
+                signal_group(follower, getattr(signal, "SIGKILL", signal.SIGTERM))
+                break
         return self.status(run.path)
+
+    def let_go(self) -> None:
+        """Have `cancel` return at once; see `Executor.let_go`."""
+        self._lets_go.set()

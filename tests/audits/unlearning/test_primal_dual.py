@@ -4,8 +4,10 @@ import math
 from typing import Any
 
 import pytest
+from auditor.audits.unlearning.cautions import before_training
 from auditor.audits.unlearning.objective_settings import PduSettings
 from auditor.audits.unlearning.primal_dual import DualVariable, balanced_gamma, check_epsilon, propose_epsilon
+from auditor.audits.unlearning.spec import UnlearningSpec
 from auditor.errors import InputError
 from pydantic import ValidationError
 
@@ -131,3 +133,29 @@ def test_gamma_gives_both_terms_the_same_size() -> None:
     assert gamma * 640 == pytest.approx(100 * 0.08)
     with pytest.raises(ValueError, match="nothing to balance"):
         balanced_gamma(0.0, 0.1, 1.0)
+
+
+@pytest.mark.parametrize("updates", ["step", "epoch"])
+@pytest.mark.parametrize("step", [0.0, 5.0])
+@pytest.mark.parametrize("warmup", range(4))
+@pytest.mark.parametrize("epochs", range(1, 4))
+def test_a_weight_that_cannot_move_is_told_before_the_training(
+    epochs: int, warmup: int, step: float, updates: str
+) -> None:
+    dual = _dual(dual_warmup_epochs=warmup, dual_step=step, dual_updates=updates)
+    for epoch in range(epochs):
+        for last in (False, True):
+            dual.after_step(0.4, epoch, last)
+    asked = UnlearningSpec.model_validate(
+        {"epochs": epochs, "dual_warmup_epochs": warmup, "dual_step": step, "dual_updates": updates}
+    )
+    told = [caution.message for caution in before_training(asked)]
+    assert bool(told) == any("held by a fixed weight" in warning for warning in dual.warnings())
+    assert all("held by a fixed weight, not by a constraint" in message for message in told)
+
+
+def test_a_baseline_has_no_weight_that_could_move() -> None:
+    asked = UnlearningSpec.model_validate({"method": "grad_diff", "epochs": 1})
+    assert list(before_training(asked)) == []
+    (caution,) = before_training(UnlearningSpec.model_validate({"epochs": 1}))
+    assert "1 epoch is trained, and no update counts in the first 5 epochs." in caution.message

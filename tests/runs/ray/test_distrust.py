@@ -4,9 +4,12 @@ import hashlib
 import json
 import platform
 import stat
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ from auditor.files import sha256_of
 from auditor.runs import live
 from auditor.runs.contract import RunState
 from auditor.runs.directory import RunDirectory
+from auditor.runs.dispatch import Dispatch
 from auditor.runs.ray import connection, package, store
 from auditor.runs.ray import follow as following
 from auditor.runs.ray.backend import Backend, is_plain_http_elsewhere
@@ -206,6 +210,38 @@ def test_a_run_that_still_waits_for_a_place_can_be_cancelled(
     status = RayExecutor("pretender").status(run.path)
     assert status.state is RunState.CANCELLED
     assert "stopped before it began" in status.message
+
+
+_DEAF = """
+import sys, time
+from pathlib import Path
+from auditor.runs.directory import RunDirectory
+from auditor.runs.live import Presence
+presence = Presence(RunDirectory(Path(sys.argv[1])))
+print("at it", flush=True)
+time.sleep(120)
+"""
+
+
+def test_whoever_closes_does_not_wait_for_a_cluster_to_stop_a_run(pretender: Pretender, run: RunDirectory) -> None:
+    follower = subprocess.Popen([sys.executable, "-c", _DEAF, str(run.path)], stdout=subprocess.PIPE, text=True)
+    assert follower.stdout is not None
+    assert follower.stdout.readline() == "at it\n"
+    executor = Dispatch()
+    try:
+        with ThreadPoolExecutor() as pool:
+            stopped = pool.submit(executor.cancel, run.path)
+            while not (run.live / "cancel").exists():
+                time.sleep(0.01)
+            with pytest.raises(TimeoutError):
+                stopped.result(0.3)
+            executor.let_go()
+            stopped.result(10)
+        # It has been asked, and goes on asking the cluster.
+        assert follower.poll() is None
+    finally:
+        follower.kill()
+        follower.communicate()
 
 
 def test_the_token_goes_nowhere_else_and_more_than_fits_is_not_read(pretender: Pretender) -> None:
