@@ -1,5 +1,9 @@
-"""The live folder of a run: who is at it, a heartbeat, requests, standard error. Gone once the run is sealed."""
+"""The live folder of a run: who is at it, a heartbeat, requests, standard error. Gone once the run is sealed.
 
+Whoever is at a run seals it and only then lets go, so that nobody takes a run that is being sealed for one left behind.
+"""
+
+import contextlib
 import os
 import shutil
 import socket
@@ -28,6 +32,8 @@ _STALE_SECONDS = 30.0
 #: Given back when the disk is full, so that there is room to say so.
 _RESERVE_BYTES = 64 * 1024
 _START_TOLERANCE_SECONDS = 2.0
+#: What stays while a run is sealed. A worker that is killed between the seal and its leave leaves these behind.
+_WHILE_SEALING = frozenset({"worker.json", "worker.lock", "heartbeat", "cancel", "stderr.log"})
 
 
 def stderr_file(run: RunDirectory) -> Path:
@@ -36,15 +42,25 @@ def stderr_file(run: RunDirectory) -> Path:
 
 
 def request_cancel(run: RunDirectory) -> None:
-    """Ask the worker to stop at the next unit."""
-    run.live.mkdir(exist_ok=True)
-    (run.live / "cancel").write_text("", encoding="utf-8")
+    """Ask the worker to stop at the next unit; nothing where it has left and its live folder is gone."""
+    _request(run, "")
 
 
 def request_pause(run: RunDirectory) -> None:
     """Ask the same of it, and to say that the run was paused."""
-    run.live.mkdir(exist_ok=True)
-    (run.live / "cancel").write_text(_PAUSE, encoding="utf-8")
+    _request(run, _PAUSE)
+
+
+def _request(run: RunDirectory, text: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        (run.live / "cancel").write_text(text, encoding="utf-8")
+
+
+def strangers(run: RunDirectory) -> list[str]:
+    """Names in the live folder that do not belong beside a seal, sorted."""
+    if not run.live.is_dir():
+        return ["live"] if run.live.exists() else []
+    return sorted(f"live/{entry.name}" for entry in run.live.iterdir() if entry.name not in _WHILE_SEALING)
 
 
 @dataclass(frozen=True)
@@ -84,7 +100,8 @@ def told(run: RunDirectory) -> Told | None:
 def is_alive(run: RunDirectory) -> bool:
     """Whether a worker is at the run: by its process on this machine, by its heartbeat from another."""
     try:
-        pid, begun, host = _written(run)
+        worker = read_json(run.live / "worker.json")
+        pid, begun, host = int(worker["pid"]), float(worker["create_time"]), worker["host"]
     except (OSError, ValueError, KeyError, TypeError):
         return False
     if host != socket.gethostname():
@@ -92,49 +109,20 @@ def is_alive(run: RunDirectory) -> bool:
             return time.time() - (run.live / "heartbeat").stat().st_mtime < _STALE_SECONDS
         except OSError:
             return False
-    return _process(pid, begun) is not None
-
-
-def worker_process(run: RunDirectory) -> psutil.Process | None:
-    """Process of the worker that is at the run on this machine, None if there is none here.
-
-    It outlives `is_alive` by the moment of the seal: the live folder is gone before the run is sealed.
-    """
-    try:
-        pid, begun, host = _written(run)
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return _process(pid, begun) if host == socket.gethostname() else None
-
-
-def has_gone(process: psutil.Process) -> bool:
-    """Whether a process has ended, even where nobody has collected its end yet."""
-    try:
-        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return True
-
-
-def _written(run: RunDirectory) -> tuple[int, float, str]:
-    """Process number, time of its start and machine of the worker that said last that it is at the run."""
-    worker = read_json(run.live / "worker.json")
-    return int(worker["pid"]), float(worker["create_time"]), str(worker["host"])
-
-
-def _process(pid: int, begun: float) -> psutil.Process | None:
-    """The living process of that number, if it is the one that began then."""
     try:
         process = psutil.Process(pid)
         same = abs(process.create_time() - begun) < _START_TOLERANCE_SECONDS
+        return same and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
-        return None
-    return process if same and not has_gone(process) else None
+        return False
 
 
 def worker_pid(run: RunDirectory) -> int | None:
     """Process number of the living worker on this machine, None if there is none here."""
-    process = worker_process(run)
-    return process.pid if process is not None else None
+    if not is_alive(run):
+        return None
+    worker = read_json(run.live / "worker.json")
+    return int(worker["pid"]) if worker["host"] == socket.gethostname() else None
 
 
 class Presence:
@@ -190,8 +178,16 @@ class Presence:
         """Free the reserve, so that a failure can be written to a full disk."""
         self._reserve.unlink(missing_ok=True)
 
+    def tidy(self) -> None:
+        """Remove what only the work has needed; the run is about to be sealed."""
+        for entry in self._run.live.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
+            elif entry.name not in _WHILE_SEALING:
+                entry.unlink(missing_ok=True)
+
     def leave(self, *, remove: bool) -> None:
-        """Stop the heartbeat and let go; remove the folder when the run is about to be sealed."""
+        """Stop the heartbeat and let go; remove the folder when the run is sealed."""
         self._gone.set()
         self._thread.join()
         (self._run.live / "worker.json").unlink(missing_ok=True)

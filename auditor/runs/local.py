@@ -8,8 +8,6 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
-
 from auditor.errors import SIGNALS, RunError
 from auditor.runs import live
 from auditor.runs.contract import RunState
@@ -88,7 +86,7 @@ class LocalExecutor:
         if told is not None and alive and told.ended is None:
             message = told.message
         sealed = run.seal_file.exists()
-        if state is RunState.DONE and code is not None and not sealed:
+        if state is RunState.DONE and not (sealed or alive or starting):
             state, message = RunState.INTERRUPTED, _UNSEALED
         return RunStatus(
             state=state,
@@ -99,7 +97,7 @@ class LocalExecutor:
         )
 
     def wait(self, run_dir: Path, timeout_s: float | None = None) -> RunStatus:
-        """Block until no worker is at the run, and the one that was has sealed what it finished.
+        """Block until no worker is at the run; one that has finished it seals it first.
 
         Raises
         ------
@@ -108,12 +106,10 @@ class LocalExecutor:
         """
         until = None if timeout_s is None else time.monotonic() + timeout_s
         run = RunDirectory(run_dir.resolve())
-        worker = live.worker_process(run)
-        while self._is_at_it(run.path) or _is_sealing(run, worker):
+        while self._is_at_it(run.path):
             if until is not None and time.monotonic() > until:
                 raise TimeoutError(f"the run {run_dir.name} has not ended within {timeout_s} s")
             time.sleep(POLL_SECONDS)
-            worker = live.worker_process(run) or worker
         return self.status(run_dir)
 
     def pause(self, run_dir: Path) -> None:
@@ -129,9 +125,13 @@ class LocalExecutor:
         if not self._is_at_it(run.path):
             return self.status(run.path)
         group = live.worker_pid(run) or self._child_pid(run.path)
-        live.request_cancel(run)
+        if run.written_state() is not RunState.DONE:
+            live.request_cancel(run)
         force = getattr(signal, "SIGKILL", signal.SIGTERM)
         for sign, patience in ((None, patience_s), (signal.SIGTERM, _TERMINATE_SECONDS), (force, _TERMINATE_SECONDS)):
+            if sign is not None and run.written_state() is RunState.DONE:
+                # What is left to it is the seal, which is not cut short.
+                return self.status(run.path)
             if sign is not None:
                 signal_group(group, sign)
             if self._leaves(run, group, patience):
@@ -140,7 +140,7 @@ class LocalExecutor:
             # Helpers of a worker that left on its own must not stay behind.
             signal_group(group, force)
         status = self.status(run.path)
-        if status.state is RunState.INTERRUPTED:
+        if status.state is RunState.INTERRUPTED and run.written_state() is not RunState.DONE:
             with EventLog(run.events_file) as log:
                 log.append(
                     "state", state=RunState.CANCELLED, message="Stopped by force; what was flushed is kept.", code=4
@@ -194,13 +194,6 @@ class LocalExecutor:
     def _child_pid(self, run_dir: Path) -> int | None:
         child = self._children.get(run_dir)
         return child.pid if child is not None and child.poll() is None else None
-
-
-def _is_sealing(run: RunDirectory, worker: psutil.Process | None) -> bool:
-    """Whether a worker that has let go of the run, as it does before it seals it, is still there to do so."""
-    if worker is None or live.has_gone(worker):
-        return False
-    return run.written_state() is RunState.DONE and not run.seal_file.exists()
 
 
 def _size(file: Path) -> int:

@@ -2,6 +2,7 @@
 
 from auditor.errors import RunError
 from auditor.files import sha256_of, write_json
+from auditor.runs import live
 from auditor.runs.clock import utc_now
 from auditor.runs.contract import Seal, SealedFile
 from auditor.runs.directory import RunDirectory
@@ -55,7 +56,6 @@ def problems(run: RunDirectory) -> list[str]:
             found.append(f"Run {run.path.name}: {name} is missing.")
         elif sha256_of(run.path / name) != record.sha256:
             found.append(f"Run {run.path.name}: {name} has changed since it was sealed.")
-    if run.live.exists():
-        found.append(f"Run {run.path.name}: live was added after sealing.")
+    present |= set(live.strangers(run))
     found += [f"Run {run.path.name}: {name} was added after sealing." for name in sorted(present - set(sealed.files))]
     return found

@@ -62,19 +62,17 @@ def carry_out(run: RunDirectory) -> int:
     # Files that a killed worker was just writing.
     for partial in run.path.rglob(".*.part"):
         partial.unlink()
-    if run.written_state() is RunState.DONE and run.findings_file.exists():
-        # An earlier worker was killed between its last state and the seal.
-        presence.leave(remove=True)
-        seal(run)
-        return DONE
+    # An earlier worker may have been killed between its last state and the seal.
+    is_finished = run.written_state() is RunState.DONE and run.findings_file.exists()
     try:
-        end = _logged(run, spec, presence)
+        end = _End(RunState.DONE, DONE) if is_finished else _logged(run, spec, presence)
+        if end.state is RunState.DONE:
+            presence.tidy()
+            seal(run)
     except BaseException:
         presence.leave(remove=False)
         raise
     presence.leave(remove=end.state is RunState.DONE)
-    if end.state is RunState.DONE:
-        seal(run)
     return end.code
 
 

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -101,62 +100,74 @@ def test_a_worker_killed_between_its_last_state_and_the_seal_is_only_sealed(
     assert (finished_run / "events.jsonl").read_bytes() == events
 
 
-_FINISHES = """
+#: A worker that takes its time over the seal, as one does whose run made gigabytes.
+_SEALS_SLOWLY = """
 import sys, time
 from pathlib import Path
+from auditor.runs import seal
 from auditor.runs.directory import RunDirectory
-from auditor.runs.live import Presence
-from auditor.runs.seal import seal
-run = RunDirectory(Path(sys.argv[1]))
-presence = Presence(run)
-print("at it", flush=True)
-sys.stdin.readline()
-presence.leave(remove=True)
-print("let go", flush=True)
-time.sleep(1.0)
-seal(run)
-time.sleep(30)
+from auditor.runs.worker import carry_out
+hashed = seal.sha256_of
+def slowly(path):
+    print("hashing", flush=True)
+    time.sleep(float(sys.argv[2]))
+    return hashed(path)
+seal.sha256_of = slowly
+sys.exit(carry_out(RunDirectory(Path(sys.argv[1]))))
 """
 
 
-def test_whoever_waits_for_a_worker_of_somebody_else_waits_for_its_seal(finished_run: Path) -> None:
-    (finished_run / "seal.json").unlink()
+def sealing_worker(run: Path, pace_s: float) -> "subprocess.Popen[str]":
+    """A worker, started by somebody else, that has begun to seal a finished run."""
+    (run / "seal.json").unlink()
     worker = subprocess.Popen(
-        [sys.executable, "-c", _FINISHES, str(finished_run)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", _SEALS_SLOWLY, str(run), str(pace_s)], stdout=subprocess.PIPE, text=True
     )
-    assert worker.stdin is not None
     assert worker.stdout is not None
-    assert worker.stdout.readline() == "at it\n"
-    with ThreadPoolExecutor() as pool:
-        waited = pool.submit(LocalExecutor().wait, finished_run, 20)
-        # The one who waits has seen the worker before it lets go.
-        time.sleep(0.3)
-        worker.stdin.write("\n")
-        worker.stdin.flush()
-        assert worker.stdout.readline() == "let go\n"
-        assert not live.is_alive(RunDirectory(finished_run))
-        assert not (finished_run / "seal.json").exists()
-        assert waited.result().sealed
-    # It waits for the seal, and not for the process that made it.
-    assert worker.poll() is None
+    assert worker.stdout.readline() == "hashing\n"
+    return worker
+
+
+def test_a_run_that_is_being_sealed_is_waited_for_and_cannot_be_stopped_any_more(
+    finished_case: Path, finished_run: Path
+) -> None:
+    worker = sealing_worker(finished_run, 0.3)
+    executor = LocalExecutor()
+    status = executor.status(finished_run)
+    assert (status.state, status.sealed) == (RunState.DONE, False)
+    with pytest.raises(RunError, match="already"):
+        executor.start(finished_run)
+    assert executor.cancel(finished_run, patience_s=0.1).state is RunState.DONE
+    assert executor.wait(finished_run, 60).sealed
+    worker.communicate()
+    assert worker.returncode == 0
+    assert not (finished_run / "live").exists()
+    assert RunDirectory(finished_run).written_state() is RunState.DONE
+    assert verify(finished_case).problems == [
+        f"Run {finished_run.name}: seal.json is not the one in the chain."  # made again, at another time
+    ]
+
+
+def test_whoever_opens_a_finished_run_that_was_never_sealed_is_told_to_resume_it(
+    finished_case: Path, finished_run: Path
+) -> None:
+    worker = sealing_worker(finished_run, 60)
     worker.kill()
     worker.communicate()
-
-
-class _EndsAtOnce(LocalExecutor):
-    _module = "json.decoder"
-
-
-def test_a_finished_run_whose_worker_ended_before_the_seal_is_not_waited_for(finished_run: Path) -> None:
-    (finished_run / "seal.json").unlink()
-    executor = _EndsAtOnce()
+    executor = LocalExecutor()
+    for status in (executor.status(finished_run), executor.wait(finished_run, 20)):
+        assert status.state is RunState.INTERRUPTED
+        assert "resume it to have it sealed" in status.message
+    findings = (finished_run / "findings.json").read_bytes()
     executor.start(finished_run)
-    status = executor.wait(finished_run, 20)
-    assert status.state is RunState.INTERRUPTED
-    assert "resume it to have it sealed" in status.message
-    resumed = LocalExecutor()
-    resumed.start(finished_run)
-    assert resumed.wait(finished_run, 60).sealed
+    assert executor.wait(finished_run, 60).sealed
+    assert (finished_run / "findings.json").read_bytes() == findings
+    # A worker that is killed in the moment between the seal and its leave has added nothing.
+    (finished_run / "live").mkdir()
+    (finished_run / "live" / "worker.json").write_text("{}")
+    assert len(verify(finished_case).problems) == 1
+    (finished_run / "live" / "more.json").write_text("{}")
+    assert f"Run {finished_run.name}: live/more.json was added after sealing." in verify(finished_case).problems
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from auditor.errors import RunError
 from auditor.runs import live
+from auditor.runs.contract import RunState
 from auditor.runs.directory import RunDirectory
 from auditor.runs.executor import RunStatus
 from auditor.runs.local import POLL_SECONDS, LocalExecutor, signal_group
@@ -58,7 +59,7 @@ class RayExecutor(LocalExecutor):
             if self._lets_go.wait(POLL_SECONDS):
                 # The follower has been asked, and asks the cluster whether or not somebody waits for it.
                 return self.status(run.path)
-            if time.monotonic() > until:
+            if time.monotonic() > until and run.written_state() is not RunState.DONE:
                 signal_group(follower, getattr(signal, "SIGKILL", signal.SIGTERM))
                 break
         return self.status(run.path)

@@ -100,12 +100,14 @@ def follow(run: RunDirectory) -> int:
             live.tell(run, end.message, ended=end.state)
         elif end.state is not RunState.DONE:
             live.untell(run)
+        else:
+            presence.tidy()
+            put_seal(run, end.seal)
     except BaseException:
         presence.leave(remove=False)
         raise
     presence.leave(remove=end.state is RunState.DONE)
     if end.state is RunState.DONE:
-        put_seal(run, end.seal)
         return DONE
     return CANCELLED if end.state is RunState.CANCELLED else FAILED
 
