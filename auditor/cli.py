@@ -21,13 +21,13 @@ from auditor import (
     cli_unlearn,
     console,
 )
-from auditor.audits import unlearning
 from auditor.case import Case, verify
 from auditor.cli_backends import backends_app
 from auditor.cli_models import models_app
 from auditor.cli_rubric import rubric_app
 from auditor.errors import AuditorError, CaseError
 from auditor.resources import resource
+from auditor.runs.contract import RunState
 from auditor.runs.directory import RunDirectory
 
 app = typer.Typer(
@@ -199,10 +199,10 @@ def erase(
     """Delete an input's bytes from a case; its hash and a tombstone stay, and the case still verifies."""
     with Case.open(case) as opened:
         opened.erase_input(sha256, reason=reason, by=by)
-        quoting = [run.id for run in opened.runs() if run.audit == unlearning.name and sha256 in run.inputs.values()]
+        made = [run for run in opened.runs() if sha256 in run.inputs.values() and run.state is not RunState.CREATED]
     console.out("Erased. Its hash stays, with the reason; so does what was computed from it.")
-    if quoting:
-        console.out(f"Tables and events of {', '.join(quoting)} still quote examples of it.")
+    if made:
+        console.out(f"Tables and events of these runs may still quote it: {', '.join(run.id for run in made)}.")
 
 
 @app.command()

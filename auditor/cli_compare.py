@@ -147,9 +147,11 @@ def _unlearning(path: Path, runs: Sequence[str], confidence: float | None, seed:
             told = {
                 "case": str(case.path),
                 "methods": {table.name: table.findings["method"] for table in tables},
+                "confidence": found.confidence,
+                "seed": found.seed,
                 "warnings": warnings,
                 "head": case.head(),
-                "pairs": [_plain_unlearning(pair) for pair in found.pairs],
+                "pairs": [_plain_unlearning(pair, found) for pair in found.pairs],
             }
             console.out(json.dumps(told, ensure_ascii=False, allow_nan=False))
             return
@@ -159,11 +161,12 @@ def _unlearning(path: Path, runs: Sequence[str], confidence: float | None, seed:
         console.out(f"Warning: {warning}")
 
 
-def _plain_unlearning(pair: "UnlearningPair") -> dict[str, Any]:
+def _plain_unlearning(pair: "UnlearningPair", found: "UnlearningComparison") -> dict[str, Any]:
     from auditor.audits.unlearning import compare_text as text
 
     fields = _flat(pair.model_dump(mode="json"))
-    return {**fields, "differs": list(pair.differs), "sentence": f"{text.headline(pair)} {text.clear(pair)}"}
+    sentence = f"{text.headline(pair)} {text.clear(pair)} {text.ground(pair, found)}"
+    return {**fields, "differs": list(pair.differs), "sentence": sentence}
 
 
 def _unlearning_lines(pair: "UnlearningPair", found: "UnlearningComparison") -> list[str]:

@@ -12,7 +12,6 @@ from auditor.models import ModelFile
 from auditor.models.library import Library
 from auditor.resources import resource
 from auditor.runs.directory import RunDirectory
-from tests.audits.unlearning.files import facts, jsonl
 from tests.command import auditor, started
 from tests.conftest import SAMPLE
 from tests.ratings import write_many
@@ -151,21 +150,19 @@ def test_notes_sign_offs_and_erasure_from_the_terminal(finished_case: Path, fini
     (stored,) = (finished_case / "inputs").iterdir()
     erased = auditor("erase", finished_case, stored.name, "--reason", "asked", "--by", "Ada")
     assert erased.returncode == 0
-    assert "quote" not in erased.stdout
+    assert f"Tables and events of these runs may still quote it: {finished_run.name}." in erased.stdout
     assert not stored.exists()
     assert auditor("verify", finished_case).returncode == 0
     assert finished_run.name in auditor("runs", finished_case).stdout
 
 
-def test_whoever_erases_what_was_to_be_forgotten_is_told_where_it_is_quoted(tmp_path: Path) -> None:
-    files = {
-        role: jsonl(tmp_path / f"{role}.jsonl", facts(2, first=first)) for role, first in (("forget", 0), ("retain", 2))
-    }
+def test_a_run_that_never_began_quotes_nothing_that_is_erased(tmp_path: Path) -> None:
     with Case.create(tmp_path / "case") as case:
-        run = case.new_run("unlearning", {}, {role: file.path for role, file in files.items()}, {}, seed=0)
-    erased = auditor("erase", tmp_path / "case", files["forget"].sha256, "--reason", "asked", "--by", "Ada")
+        case.new_run("rating", {}, {"conversations": SAMPLE}, {}, seed=0)
+    (stored,) = (tmp_path / "case" / "inputs").iterdir()
+    erased = auditor("erase", tmp_path / "case", stored.name, "--reason", "asked", "--by", "Ada")
     assert erased.returncode == 0
-    assert f"Tables and events of {run.path.name} still quote examples of it." in erased.stdout
+    assert "quote" not in erased.stdout
 
 
 @pytest.mark.slow

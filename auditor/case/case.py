@@ -284,8 +284,8 @@ class Case(Records):
     def erase_input(self, sha256: str, *, reason: str, by: str) -> None:
         """Delete an input's bytes; its hash and a tombstone stay, and the case still verifies.
 
-        Results are kept. Those of an unlearning run quote its examples; other tables hold no text of an input, but the list of
-        skipped records quotes up to 80 characters.
+        Results are kept, and may quote it: those of an unlearning run its examples, those of a guard run queries and
+        demonstrations, every list of skipped records up to 80 characters.
 
         Raises
         ------

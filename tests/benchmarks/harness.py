@@ -49,7 +49,9 @@ def ratio(ours: Sequence[float], theirs: Sequence[float]) -> dict[str, float]:
 
 
 def option(name: str, default: str) -> str:
-    """The value of a command-line option."""
+    """The value of a command-line option; one that is given twice is refused, since only the first would count."""
+    if sys.argv.count(name) > 1:
+        raise SystemExit(f"{name} is given twice: join its values with commas.")
     return sys.argv[sys.argv.index(name) + 1] if name in sys.argv else default
 
 

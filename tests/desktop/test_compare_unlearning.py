@@ -174,6 +174,6 @@ def test_the_report_of_a_run_sets_both_in_one_table(compared: tuple[Path, list[s
     with Case.open(path, write=False) as case:
         told = html(collect(case, case.run(first)))
     assert f"B 1 is {second}: epochs 2 (A: 10)." in told
-    rows = told.partition("Worst way of asking")[2].partition("</table>")[0]
+    rows = told.partition("Highest mean, way asked")[2].partition("</table>")[0]
     assert f"A: {first}" in rows
     assert f"B 1: {second}" in rows

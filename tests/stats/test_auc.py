@@ -32,6 +32,25 @@ def test_draws_are_areas_of_samples_drawn_anew(monkeypatch: pytest.MonkeyPatch) 
     np.testing.assert_allclose(auc_draws(lower, higher, seed=5, n_resamples=40), wanted, atol=1e-12)
 
 
+def test_values_of_one_group_are_drawn_together() -> None:
+    generator = np.random.default_rng(8)
+    lower, higher = generator.normal(0, 1, 9), generator.normal(0.7, 1, 5)
+    groups = ["a", "b", "a", "c", "c", "c", "d", "e", "a"], ["v", "w", "w", "x", "v"]
+    draws = auc_draws(lower, higher, seed=5, n_resamples=40, groups=groups)
+    again = np.random.default_rng(5)
+    counts = [again.multinomial(n, np.full(n, 1 / n), 40) for n in (5, 3)]
+    for draw, *times in zip(draws, *counts, strict=True):
+        sample = []
+        for values, of, often in zip((lower, higher), groups, times, strict=True):
+            drawn = np.repeat(sorted(set(of)), often)
+            sample.append(np.concatenate([values[np.array(of) == group] for group in drawn]))
+        assert draw == pytest.approx(auc(*sample), abs=1e-12)
+    own = [str(number) for number in range(10, 19)], [str(number) for number in range(10, 15)]
+    np.testing.assert_array_equal(
+        auc_draws(lower, higher, seed=5, groups=own), auc_draws(lower, higher, seed=5), "each in a group of its own"
+    )
+
+
 def test_the_interval_covers_the_true_area_as_often_as_it_says() -> None:
     generator = np.random.default_rng(11)
     true, hits = 0.6914624612740131, 0  # P(N(0, 1) < N(1/sqrt(2), 1))

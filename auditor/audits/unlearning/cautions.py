@@ -55,13 +55,11 @@ def before_training(spec: UnlearningSpec) -> Iterator[Caution]:
         why = "the dual step is 0"
     elif first >= spec.epochs:
         trained = counted(spec.epochs, "epoch is trained", "epochs are trained")
-        why = f"{trained}, and no update counts in the first {counted(first, 'epoch', 'epochs')}"
+        why = f"{trained}, and no update counts in the first {'one' if first == 1 else first}"
     else:
         return
-    message = (
-        f"Lambda will keep its first value of {spec.lambda_start:g}: {why}. Retention will be held by a fixed weight, not by a "
-        "constraint."
-    )
+    held = "be held by a fixed weight, not by a constraint" if spec.lambda_start else "be held by nothing"
+    message = f"Lambda will keep its first value of {spec.lambda_start:g}: {why}. Retention will {held}."
     yield Caution(code="lambda-fixed", message=message)
 
 

@@ -80,6 +80,7 @@ class Outcome(BaseModel):
     steps: int
     forgotten_below: float
     most_lost: float
+    n_files: int = Field(description="Files that were measured and take part in the verdict.")
 
 
 class PairComparison(BaseModel):
@@ -241,6 +242,7 @@ def _outcome(run: RunTables) -> Outcome:
         steps=findings["training"]["steps"],
         forgotten_below=findings["most_probability"],
         most_lost=findings["most_lost"],
+        n_files=len(findings.get("files") or ()),
     )
 
 
@@ -262,7 +264,10 @@ def _of_training(pairs: Sequence[PairComparison]) -> list[Caution]:
     found = [Caution(code="one_training", message=message, count=len(pairs))]
     if of_seeds := [pair for pair in pairs if pair.differs == ("seed",)]:
         named = _listed([pair.b for pair in of_seeds])
-        message = f"{of_seeds[0].a} and {named} differ in the seed alone: their differences are what a seed makes."
+        message = (
+            f"{of_seeds[0].a} and {named} differ in the seed alone, of all that is compared here: their differences are what a "
+            "seed makes."
+        )
         found.append(Caution(code="seeds", message=message, count=len(of_seeds)))
     causes: dict[tuple[str, ...], list[str]] = {}
     for pair in pairs:
@@ -281,8 +286,8 @@ def _start(pairs: Sequence[PairComparison]) -> list[Caution]:
         return []
     told_apart = "; ".join(f"{pair.a} and {pair.b} by up to {percent(pair.start_apart)} on an answer" for pair in apart)
     message = (
-        f"The start model itself was measured differently ({told_apart}): with another prompt, cut or number format. Differences "
-        "of this size may come from the measuring."
+        f"The start model itself was measured differently ({told_apart}): with another prompt, cut, number format or device. "
+        "Differences of this size may come from the measuring."
     )
     return [Caution(code="start_apart", message=message, count=len(apart))]
 
@@ -303,10 +308,10 @@ def _partly(pairs: Sequence[PairComparison]) -> list[Caution]:
 
 
 def _few(pairs: Sequence[PairComparison]) -> list[Caution]:
-    least = min(measure.n for pair in pairs for measure in pair.measures if measure.group != "membership")
+    least = min(measure.n_different for pair in pairs for measure in pair.measures if measure.group != "membership")
     if least >= FEW_GROUPS:
         return []
-    rest = f"Some figures rest on {least} {'example' if least == 1 else 'examples'}"
+    rest = f"Some figures rest on {least} different {'example' if least == 1 else 'examples'}"
     what = "they have no intervals" if least < 2 else f"intervals of fewer than {FEW_GROUPS} are too narrow"
     message = f"{rest}: {what}."
     return [Caution(code="few_groups", message=message, count=least)]

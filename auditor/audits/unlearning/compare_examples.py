@@ -42,7 +42,8 @@ COLUMNS = (
     Column(
         name="worst_a",
         title="At worst, A",
-        description="Highest probability to A's model in any way in which both runs asked for it, of what was to be forgotten.",
+        description="Highest probability to A's model in any way in which both runs asked for it without giving a part of it, of "
+        "what was to be forgotten.",
     ),
     Column(name="worst_b", title="At worst, B", description="The same to B's model."),
     Column(

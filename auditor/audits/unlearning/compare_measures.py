@@ -19,13 +19,16 @@ from auditor.stats.bootstrap import intervals
 
 Unit = Literal["share", "nats", "area"]
 Group = Literal["forget", "keep", "membership"]
+#: From so many different examples on a difference is called clear (ours): with fewer, all of them fall on one side by chance
+#: more often than the interval's level says.
+LEAST_CLEAR = 6
 #: Start model, A and B; nan where one has no figure.
 Values = tuple[float, float, float]
 _NONE = (float("nan"),) * 3
 
 
 class Estimate(BaseModel):
-    """A number with its interval; no bounds with fewer than two examples."""
+    """A number with its interval; no bounds with fewer than two different examples."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -34,8 +37,8 @@ class Estimate(BaseModel):
     high: float | None
 
     @property
-    def is_clear(self) -> bool:
-        """Whether the interval leaves out 0."""
+    def leaves_out_0(self) -> bool:
+        """Whether there is an interval, and 0 lies outside of it."""
         return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
 
 
@@ -49,10 +52,18 @@ class ComparedMeasure(BaseModel):
     group: Group = Field(description="What it tells about: what was to be forgotten, to be kept, or telling it apart.")
     unit: Unit
     n: int = Field(description="Examples behind it; of an area those to forget and those held out.")
+    n_different: int = Field(
+        description="Of them, those whose question and answer stand once; of an area those of the smaller side."
+    )
     start: float | None = Field(description="Of the start model, on the same examples, as A measured it.")
     a: Estimate
     b: Estimate
     difference: Estimate
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether A and B differ clearly: 0 lies outside of an interval that rests on enough examples."""
+        return self.difference.leaves_out_0 and self.n_different >= LEAST_CLEAR
 
 
 @dataclass(frozen=True)
@@ -111,7 +122,7 @@ _PLANS = (
     _Plan("probe_paraphrase_probability", "that in other words", "forget", "forget", _asked(PARAPHRASE)),
     _Plan("probe_prefix_probability", "that with a text before", "forget", "forget", _asked(PREFIX)),
     _Plan("probe_chat_probability", "that in a chat", "forget", "forget", _asked(CHAT)),
-    _Plan("worst_way_probability", "that in the worst way of asking", "forget", "forget", lambda one: one.at_worst),
+    _Plan("worst_way_probability", "that at worst, no part of it given", "forget", "forget", lambda one: one.at_worst),
     _Plan("probes_probability", "probability of the probes", "forget", PROBES, _scored(_answer_probability)),
     _Plan("forget_rouge_recall", "ROUGE-L recall to forget", "forget", "forget", _scored(lambda one: one.rouge_recall)),
     _Plan(
@@ -164,7 +175,7 @@ def _mean(plan: _Plan, rows: Sequence[Shared], confidence: float, seed: int) -> 
     if not known:
         return None
     start, a, b = np.array([values for _, values in known], np.float64).T
-    columns = np.stack([a, b, a - b], axis=1)
+    columns = np.stack([a, b], axis=1)
     # Both runs read the same tokens of an answer unless one of them cut it.
     tokens = [(one.a.after.n_tokens, one.b.after.n_tokens) for one, _ in known]
     weights = np.array(tokens, np.float64) if plan.by_token else np.ones((len(known), 2))
@@ -184,6 +195,7 @@ def _mean(plan: _Plan, rows: Sequence[Shared], confidence: float, seed: int) -> 
         group=plan.group,
         unit=plan.unit,
         n=len(known),
+        n_different=len(set(groups)),
         start=float(np.average(start, weights=weights[:, 0])) if np.isfinite(start).all() else None,
         a=first,
         b=second,
@@ -196,17 +208,16 @@ def _area(
 ) -> ComparedMeasure | None:
     """The area of an attack; the examples to forget and those held out are drawn anew, the same ones for A and B."""
     name = f"mia_{attack}"
-    lower, higher = (_scores(rows, attack) for rows in (forget, holdout))
+    (lower, of_lower), (higher, of_higher) = (_scores(rows, attack) for rows in (forget, holdout))
     if not len(lower) or not len(higher):
         return None
     start, a, b = (auc(lower[:, place], higher[:, place]) for place in range(3))
-    draws = np.stack([auc_draws(lower[:, place], higher[:, place], seed=seed) for place in (1, 2)])
+    groups = (of_lower, of_higher)
+    draws = np.stack([auc_draws(lower[:, place], higher[:, place], seed=seed, groups=groups) for place in (1, 2)])
     tail = (1 - confidence) / 2
     drawn = [*draws, draws[0] - draws[1]]
-    if min(len(lower), len(higher)) < 2:
-        bounds = [np.full(2, np.nan)] * 3
-    else:
-        bounds = [np.quantile(each, [tail, 1 - tail]) for each in drawn]
+    n_different = min(len(set(of_lower)), len(set(of_higher)))
+    bounds = [np.full(2, np.nan)] * 3 if n_different < 2 else [np.quantile(each, [tail, 1 - tail]) for each in drawn]
     first, second, apart = (_estimate(value, pair) for value, pair in zip((a, b, a - b), bounds, strict=True))
     return ComparedMeasure(
         name=name,
@@ -214,6 +225,7 @@ def _area(
         group="membership",
         unit="area",
         n=len(lower) + len(higher),
+        n_different=n_different,
         start=start,
         a=first,
         b=second,
@@ -221,14 +233,15 @@ def _area(
     )
 
 
-def _scores(rows: Sequence[Shared], attack: str) -> NDArray[np.float64]:
-    """Score of each example by the start model, A's and B's, shape (n, 3); those that lack one are left out."""
-    found = []
+def _scores(rows: Sequence[Shared], attack: str) -> tuple[NDArray[np.float64], list[str]]:
+    """Score of each example by the start model, A's and B's, shape (n, 3), and its key; those that lack one are left out."""
+    found, keys = [], []
     for one in rows:
         each = [told.scores.get(attack) for told in (one.a.before, one.a.after, one.b.after)]
         if None not in each:
             found.append(each)
-    return np.array(found, np.float64).reshape(-1, 3)
+            keys.append(one.key)
+    return np.array(found, np.float64).reshape(-1, 3), keys
 
 
 def _estimate(value: float, bounds: NDArray[np.float64]) -> Estimate:

@@ -5,8 +5,8 @@ from typing import Any
 
 from auditor.audits.unlearning.spec import BASELINES, OF_PDU, UnlearningSpec
 
-#: Settings that decide what is trained, kept and measured, whatever the method; epsilon stands in the findings, since it may have
-#: been proposed.
+#: Settings that decide what is trained, kept and measured, whatever the method; epsilon and gamma are read from the findings,
+#: since the run may have chosen them.
 _OF_ALL = (
     *("epochs", "batch_size", "accumulation", "devices", "learning_rate", "weight_decay", "warmup_epochs", "schedule"),
     *("clip", "lora_rank", "probe_steps", "probe_examples", "prompt", "max_tokens", "evaluated", "new_tokens"),
@@ -37,21 +37,25 @@ def parts_of(findings: Mapping[str, Any], asked: Mapping[str, Any], seed: int) -
     others = {_words(name): _setting(asked, name) for name in _OF_ALL}
     return {
         "method": method,
-        "of_method": _of_method(method, asked),
+        "of_method": _of_method(method, asked, findings["constraint"].get("gamma")),
         "others": {
             "epsilon": findings["constraint"]["epsilon"],
             **others,
             "number format": findings["dtype"],
+            "device": findings["device"],
             "seed": seed,
         },
     }
 
 
-def _of_method(method: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+def _of_method(method: str, asked: Mapping[str, Any], gamma: float | None) -> dict[str, Any]:
+    """Settings of the method alone; a gamma that the run has chosen is told as it was used."""
     if method in BASELINES:
         known = BASELINES[method].model_validate(asked.get("settings") or {})
         return {name.replace("_", " "): value for name, value in known.model_dump(mode="json").items()}
-    return {_words(name): _setting(asked, name) for name in OF_PDU}
+    found = {_words(name): _setting(asked, name) for name in OF_PDU}
+    # Rounded, since the last digits of a measured one are rounding.
+    return found if gamma is None else {**found, _words("gamma"): float(f"{gamma:.6g}")}
 
 
 def _setting(asked: Mapping[str, Any], name: str) -> Any:

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from auditor.audits.comparison import SmallTable
-from auditor.audits.unlearning.compare import Comparison, PairComparison
-from auditor.audits.unlearning.compare_measures import ComparedMeasure, Estimate, Group, Unit
+from auditor.audits.unlearning.compare import Comparison, Outcome, PairComparison
+from auditor.audits.unlearning.compare_measures import LEAST_CLEAR, ComparedMeasure, Estimate, Group, Unit
 from auditor.audits.unlearning.compare_settings import setting_words
-from auditor.audits.unlearning.words import counted, nats, percent
+from auditor.audits.unlearning.words import counted, nats_apart, percent
 
 #: What the first sentence tells: how much was forgotten, and at which retention.
 _FIRST = (("forget_answer_probability", "to forget"), ("retain_answer_probability", "to keep"))
@@ -19,7 +19,7 @@ def headline(pair: PairComparison) -> str:
     told = []
     for name, words in _FIRST:
         one = pair.measure(name)
-        apart = _signed(one) if one.difference.is_clear else f"{_signed(one)}, {_ALIKE}"
+        apart = _signed(one) if one.is_clear else f"{_signed(one)}, {_why_not_clear(one)}"
         told.append(
             f"{counted(one.n, 'answer', 'answers')} {words}: {value_words(one.a.value, one.unit)} a token in A, "
             f"{value_words(one.b.value, one.unit)} in B; A less B {apart}."
@@ -28,23 +28,34 @@ def headline(pair: PairComparison) -> str:
 
 
 def clear(pair: PairComparison) -> str:
-    """Every figure whose interval leaves out 0, in a sentence."""
-    found = [one for one in pair.measures if one.difference.is_clear]
+    """Every figure that differs clearly, in a sentence."""
+    found = [one for one in pair.measures if one.is_clear]
+    if not found and all(one.n_different < LEAST_CLEAR for one in pair.measures):
+        return f"No figure rests on {LEAST_CLEAR} different examples or more: none is called different."
     if not found:
         return "No figure differs clearly between A and B."
     return f"A less B: {'; '.join(f'{one.title} {_signed(one)}' for one in found)}."
 
 
+def _why_not_clear(one: ComparedMeasure) -> str:
+    if one.n_different >= LEAST_CLEAR:
+        return _ALIKE
+    few = counted(one.n_different, "different example is", "different examples are")
+    return f"{few} too few to call it clear"
+
+
 def ground(pair: PairComparison, found: Comparison) -> str:
     """What is not the same in both runs, what the intervals rest on, and what could not be compared."""
     names = pair.differs
-    apart = f"They differ in {', '.join(names)}" if names else "They differ in nothing that was set"
+    apart = f"They differ in {', '.join(names)}" if names else "They differ in nothing that is compared here"
     told = (
         f"{apart}. {percent(found.confidence)} intervals by a bootstrap over examples that both measured, each figure by itself, "
         f"seed {found.seed}."
     )
     if not any(one.group == "membership" for one in pair.measures):
         told += " Membership cannot be compared: it takes the same held-out examples in both runs."
+    if any(one.n_files for one in pair.outcomes):
+        told += " Figures are of the models; a verdict is also of the files that were written, which can be worse when quantised."
     return told
 
 
@@ -104,7 +115,7 @@ def outcomes(pair: PairComparison) -> SmallTable:
     a, b = pair.outcomes
     rows = [
         ("Verdict", a.verdict, b.verdict),
-        ("Retain loss and epsilon", *(f"{one.retain_loss:.3f} of {nats(one.epsilon)}" for one in (a, b))),
+        ("Retain loss and epsilon", *(_of_epsilon(one) for one in (a, b))),
         ("Kept step", *(f"{one.kept_step:,} of {one.steps:,}" for one in (a, b))),
         *(
             (setting.name[:1].upper() + setting.name[1:], setting_words(setting.a), setting_words(setting.b))
@@ -112,6 +123,11 @@ def outcomes(pair: PairComparison) -> SmallTable:
         ),
     ]
     return SmallTable("Verdicts, and what was not set alike", columns, tuple(rows))
+
+
+def _of_epsilon(one: Outcome) -> str:
+    loss, epsilon = nats_apart(one.retain_loss, one.epsilon)
+    return f"{loss} of {epsilon} nats"
 
 
 def value_words(value: float, unit: Unit) -> str:
@@ -122,7 +138,7 @@ def value_words(value: float, unit: Unit) -> str:
 
 
 def _marked(one: ComparedMeasure) -> str:
-    mark = ("▲ " if one.difference.value > 0 else "▼ ") if one.difference.is_clear else ""
+    mark = ("▲ " if one.difference.value > 0 else "▼ ") if one.is_clear else ""
     return mark + difference_words(one.difference, one.unit)
 
 
@@ -136,15 +152,15 @@ def difference_words(estimate: Estimate, unit: Unit) -> str:
     """A difference with its interval, "−4.1 (−6.0 to −2.2)", with as many digits as it takes to see that it is not 0."""
     scale = 100.0 if unit == "share" else 1.0
     value, *bounds = [scale * each for each in (estimate.value, estimate.low, estimate.high) if each is not None]
-    digits = _digits([value, *bounds], 1 if unit == "share" else 3, is_clear=estimate.is_clear)
+    digits = _digits([value, *bounds], 1 if unit == "share" else 3, leaves_out_0=estimate.leaves_out_0)
     first, *others = [_number(each, digits) for each in (value, *bounds)]
     return f"{first} ({' to '.join(others)})" if others else first
 
 
-def _digits(values: Sequence[float], least: int, *, is_clear: bool) -> int:
+def _digits(values: Sequence[float], least: int, *, leaves_out_0: bool) -> int:
     """Digits after the point that show the largest of some numbers; of a clear difference the smallest."""
     sizes = [abs(value) for value in values if value]
-    size = (min if is_clear else max)(sizes, default=1.0)
+    size = (min if leaves_out_0 else max)(sizes, default=1.0)
     digits = least
     while digits < _MOST_DIGITS and round(size, digits) == 0:
         digits += 1

@@ -30,8 +30,8 @@ def beside_picture(runs: Sequence[tuple[str, UnlearningFindings]], theme: str) -
         x, y = findings.after.get(FORGOTTEN), findings.after.get(RETAINED)
         if x is None or y is None or x.value is None or y.value is None:
             continue
-        if start is not None:
-            axes.plot([start[0], x.value], [start[1], y.value], color=colour, linewidth=1, linestyle=":")
+        if (own := _point(findings.before)) is not None:
+            axes.plot([own[0], x.value], [own[1], y.value], color=colour, linewidth=1, linestyle=":")
         if x.low is not None and x.high is not None:
             axes.plot([x.low, x.high], [y.value, y.value], color=colour, linewidth=2, alpha=0.6)
         if y.low is not None and y.high is not None:
@@ -39,7 +39,7 @@ def beside_picture(runs: Sequence[tuple[str, UnlearningFindings]], theme: str) -
         label = f"{letter}: {findings.method}"
         axes.plot([x.value], [y.value], mark, color=colour, markersize=7, label=label, linestyle="none")
     if start is not None:
-        axes.plot([start[0]], [start[1]], "X", color=look.ink, markersize=7, label="start", linestyle="none")
+        axes.plot([start[0]], [start[1]], "X", color=look.ink, markersize=7, label="A's start", linestyle="none")
         limit = (1 - first.most_lost) * start[1]
         axes.axhline(limit, color=look.ink, linewidth=0.9, linestyle="--", label=f"A's limit, kept: {percent(limit)}")
     bound = first.most_probability
@@ -50,7 +50,8 @@ def beside_picture(runs: Sequence[tuple[str, UnlearningFindings]], theme: str) -
     legend(figure, axes, look, columns=4)
     text = (
         "Mean probability a token of answers to forget and to keep, asked as trained, of the start model and after each run of "
-        "the table, with 95% intervals; further left is more forgotten, further up better kept. Lines are this run's limits."
+        "the table, with 95% intervals; dotted lines begin where a run measured the start model. Further left is more forgotten, "
+        "further up better kept. Lines are this run's limits."
     )
     return Picture("beside_runs", "Forgetting against retention, run by run", text, figure, _data(runs))
 

@@ -47,8 +47,8 @@ def _pair(pair: PairComparison, rows: pa.Table, confidence: float, name: str, lo
         f"({_of_start(forget)} and {_of_start(retain)}), of A ({_share(forget.a.value)} and {_share(retain.a.value)}) and of B "
         f"({_share(forget.b.value)} and {_share(retain.b.value)}), with {percent(confidence)} intervals by a bootstrap over "
         f"examples. A less B: {difference_words(forget.difference, 'share')} and "
-        f"{difference_words(retain.difference, 'share')} percentage points. Right: every answer in A and in B, on scales by "
-        f"powers of ten; what is below {_LEAST:g} is drawn there."
+        f"{difference_words(retain.difference, 'share')} percentage points. Lines are A's limits. Right: every answer to forget "
+        f"and to keep, in A and in B, on scales by powers of ten; what is below {_LEAST:g} is drawn there."
     )
     return Picture(name, f"{pair.a} and {pair.b}", text, figure, _data(pair))
 
@@ -74,9 +74,9 @@ def _means(axes: Axes, pair: PairComparison, forget: ComparedMeasure, retain: Co
     if start is not None:
         axes.plot([start[0]], [start[1]], "s", color=look.ink, markersize=6.5, label="start", linestyle="none")
         limit = (1 - pair.outcomes[0].most_lost) * start[1]
-        axes.axhline(limit, color=look.ink, linewidth=0.9, linestyle="--", label=f"kept above {_share(limit)}")
+        axes.axhline(limit, color=look.ink, linewidth=0.9, linestyle="--", label=f"A: kept above {_share(limit)}")
     bound = pair.outcomes[0].forgotten_below
-    axes.axvline(bound, color=look.ink, linewidth=0.9, linestyle=":", label=f"forgotten below {percent(bound)}")
+    axes.axvline(bound, color=look.ink, linewidth=0.9, linestyle=":", label=f"A: forgotten below {percent(bound)}")
     axes.set_xlim(-0.03, 1.03)
     axes.set_ylim(-0.03, 1.03)
     heading(axes, "Forgetting against retention", look)
@@ -112,7 +112,7 @@ def _answers(axes: Axes, rows: pa.Table, look: Theme) -> None:
         axis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.set_xlim(least, 1.6)
     axes.set_ylim(least, 1.6)
-    heading(axes, "Every answer", look)
+    heading(axes, "Every answer to forget and to keep", look)
     named(axes, look, x="Probability in A", y="Probability in B")
 
 

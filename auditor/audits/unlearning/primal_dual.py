@@ -14,6 +14,7 @@ import math
 from collections.abc import Mapping
 
 from auditor.audits.unlearning.objective_settings import PduSettings
+from auditor.audits.unlearning.words import counted
 from auditor.errors import InputError
 
 #: Slack of the proposed epsilon: this share of the start model's loss, or so many nats if that is more. A share alone would leave
@@ -91,11 +92,13 @@ class DualVariable:
             why = (
                 "its dual step is 0"
                 if not self._settings.dual_step
-                else f"the training ended within the {self._settings.dual_warmup_epochs:,} epochs before an update could count"
+                else "the training ended before an update could count, with a dual warm-up of "
+                f"{counted(self._settings.dual_warmup_epochs, 'epoch', 'epochs')}"
             )
+            held = f"held by a fixed weight of {self._settings.lambda_start:g}, not by a constraint"
             found.append(
-                f"No step was taken with an updated lambda: {why}. Retention was held by a fixed weight of "
-                f"{self._settings.lambda_start:g}, not by a constraint."
+                f"No step was taken with an updated lambda: {why}. Retention was "
+                f"{held if self._settings.lambda_start else 'held by nothing, lambda being 0'}."
             )
         if self._at_zero:
             found.append(

@@ -17,7 +17,7 @@ _MOST = 5
 #: Files that make the task.
 _TASK = ("forget", "retain")
 _HEADERS = (
-    *("Run", "Method", "To forget, a token", "Worst way of asking", "To keep, a token"),
+    *("Run", "Method", "To forget, a token", "Highest mean, way asked", "To keep, a token"),
     *("Retain loss, of epsilon", "Verdict"),
 )
 _HOW = (

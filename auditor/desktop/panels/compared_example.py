@@ -9,7 +9,7 @@ from auditor.desktop.panels.compared_unit import ComparedUnit, RunCard
 _KINDS = {"forget": "To forget", "retain": "To keep", "holdout": "Never learnt", "probes": "Probe"}
 #: Figure of an answer -> what people call it, and how it is read.
 _FIGURES = (
-    ("worst", "At worst, however asked", percent),
+    ("worst", "At worst, no part of it given", percent),
     ("loss", "Loss a token", nats),
     ("rouge", "ROUGE-L recall", percent),
     ("extraction_strength", "Extraction strength", percent),

@@ -106,7 +106,7 @@ def test_words_name_what_differs_and_claim_no_more_than_the_intervals(runs: Runs
     messages = {caution.code: caution.message for caution in compared.cautions}
     assert "another seed would move it is not in the intervals" in messages["one_training"]
     assert "long differs from short in method and epochs" in messages["several_causes"]
-    assert "rest on 1 example: they have no intervals" in messages["few_groups"], "there is one probe"
+    assert "rest on 1 different example: they have no intervals" in messages["few_groups"], "there is one probe"
     rows = {row[0]: row[1:] for row in outcomes(pair).rows}
     assert rows["Method"] == ("pdu", "grad_diff")
     assert rows["Verdict"] == (runs[0].findings["state"], runs[1].findings["state"])
@@ -124,8 +124,53 @@ def test_a_seed_alone_is_said_and_of_the_same_run_nothing_differs(runs: Runs) ->
     (pair,) = again.pairs
     assert pair.differs == ("seed",)
     assert any("differ in the seed alone" in caution.message for caution in again.cautions)
-    assert all(one.difference.value == 0 and not one.difference.is_clear for one in pair.measures)
-    assert "no clear difference" in headline(pair)
+    assert all(one.difference.value == 0 and not one.is_clear for one in pair.measures)
+    told = headline(pair)
+    assert "3 different examples are too few to call it clear" in told.partition("to keep")[0]
+    assert "no clear difference" in told.partition("to keep")[2]
+
+
+def repeated(run: RunTables) -> RunTables:
+    """The same question and answer for every example to forget, as a careless file has it."""
+    before, after = (
+        measured.model_copy(
+            update={
+                "examples": tuple(
+                    one.model_copy(update={"question": "Who?", "answer": "Ada."}) if one.set == "forget" else one
+                    for one in measured.examples
+                )
+            }
+        )
+        for measured in (run.before, run.after)
+    )
+    return replace(run, before=before, after=after)
+
+
+def test_an_example_that_stands_often_is_one_example(runs: Runs) -> None:
+    found = compare([repeated(run) for run in runs[:2]])
+    (pair,) = found.pairs
+    for name in ("forget_answer_probability", "mia_loss"):
+        one = pair.measure(name)
+        assert (one.n_different, one.difference.low) == (1, None)
+        assert not one.is_clear
+    assert pair.measure("forget_answer_probability").n == 3
+    assert "1 different example is too few to call it clear" in headline(pair)
+    assert any("rest on 1 different example" in caution.message for caution in found.cautions)
+
+
+def test_what_a_run_chose_itself_and_its_device_are_compared(runs: Runs) -> None:
+    constraint = {**runs[0].findings["constraint"], "gamma": 0.5}
+    found = {**runs[0].findings, "constraint": constraint, "device": "CUDA, another card"}
+    (pair,) = compare([runs[0], replace(runs[0], name="other", findings=found)]).pairs
+    assert pair.differs == ("gamma", "device")
+
+
+def test_a_loss_just_above_its_bound_does_not_read_as_the_bound(runs: Runs, compared: Comparison) -> None:
+    (pair,) = compared.pairs
+    first, second = pair.outcomes
+    above = first.model_copy(update={"retain_loss": 0.3004, "epsilon": 0.3})
+    told = {row[0]: row[1] for row in outcomes(pair.model_copy(update={"outcomes": (above, second)})).rows}
+    assert told["Retain loss and epsilon"] == "0.3004 of 0.3000 nats"
 
 
 def other_model(run: RunTables) -> RunTables:

@@ -71,7 +71,7 @@ def test_zero_and_the_cap_are_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "why"), [({"dual_warmup_epochs": 5}, "within the 5 epochs"), ({"dual_step": 0.0}, "is 0")]
+    ("changes", "why"), [({"dual_warmup_epochs": 5}, "a dual warm-up of 5 epochs"), ({"dual_step": 0.0}, "is 0")]
 )
 def test_a_weight_that_never_moved_is_no_constraint_and_says_so(changes: dict[str, Any], why: str) -> None:
     fixed = _dual(**changes)
@@ -158,4 +158,13 @@ def test_a_baseline_has_no_weight_that_could_move() -> None:
     asked = UnlearningSpec.model_validate({"method": "grad_diff", "epochs": 1})
     assert list(before_training(asked)) == []
     (caution,) = before_training(UnlearningSpec.model_validate({"epochs": 1}))
-    assert "1 epoch is trained, and no update counts in the first 5 epochs." in caution.message
+    assert "1 epoch is trained, and no update counts in the first 5." in caution.message
+
+
+def test_a_lambda_of_0_holds_nothing_and_is_not_called_a_weight() -> None:
+    asked = UnlearningSpec.model_validate({"lambda_start": 0.0, "gamma": 1.0, "epochs": 2})
+    (caution,) = before_training(asked)
+    assert "Retention will be held by nothing." in caution.message
+    dual = _dual(lambda_start=0.0, dual_step=0.0)
+    dual.after_step(9.0, 0, True)
+    assert "Retention was held by nothing, lambda being 0." in dual.warnings()[0]
