@@ -114,6 +114,18 @@ def test_the_last_layer_computes_places_that_are_asked_for(
     learner.close()
 
 
+def test_an_architecture_whose_parts_answer_in_another_way_is_trained_by_its_own_code(tmp_path: Path) -> None:
+    """Layers of gpt-oss have the four parts of a Llama layer, but their experts return a pair."""
+    folder = small.write(tmp_path / "model", "gpt_oss", num_local_experts=2, num_experts_per_tok=1, head_dim=16)
+    learner = trainable(inspect_folder(folder), device="cpu", dtype="float32")
+    try:
+        ids = torch.tensor([[5, 6, 7, 8]])
+        learner.hidden(ids, torch.ones_like(ids)).sum().backward()
+        assert all(weight.grad is not None for name, weight in learner.named.items() if "self_attn" in name)
+    finally:
+        learner.close()
+
+
 def test_nothing_is_left_of_it_afterwards(tmp_path: Path) -> None:
     module = _model(tmp_path / "model", "llama")
     with lean(module):
