@@ -79,7 +79,7 @@ def unlearning_check(asked: Question, _progress: Progress) -> Any:
         "memory_bytes": memory,
         "sentence": problem or _cost(pace, given, texts, spec, _taken(memory, disk)),
         "facts": _facts(given, texts, spec, length),
-        "cautions": [caution.message for caution in (*given.cautions, *before_training(spec))],
+        "cautions": [caution.message for caution in (*given.cautions, *before_training(spec, len(given.forget)))],
     }
 
 

@@ -215,6 +215,10 @@ def test_what_files_share_and_what_is_wrong_with_them_is_named(
     give(window, tmp_path, retain=[*facts(6, first=3), alike])
     ready(window, qtbot)
     assert "Examples to keep that are like one to forget: 1 (same question 1)" in window.unlearn.setup.cautions.text()
+    assert "Lambda" not in window.unlearn.setup.cautions.text()
+    ask(window, epochs=2)
+    told = "Lambda will keep its first value of 100"
+    qtbot.waitUntil(lambda: told in window.unlearn.setup.cautions.text(), timeout=_PATIENCE_MS)
     give(window, tmp_path, forget=[*facts(3), {"question": "And?", "answer": ""}])
     preview = files.previews["forget"]
     qtbot.waitUntil(preview.problems.isVisible, timeout=_PATIENCE_MS)

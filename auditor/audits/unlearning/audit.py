@@ -83,7 +83,7 @@ class _Run:
         context = self.context
         if self.model.is_starter:
             context.warning("starter", STARTER_WARNING)
-        for caution in (*self.given.cautions, *before_training(self.spec)):
+        for caution in (*self.given.cautions, *before_training(self.spec, len(self.given.forget))):
             context.warning(caution.code, caution.message, caution.count)
         stages, work = Stages(context), self.work
         if not stages.is_done("trained"):

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from auditor.audits.findings import Caution
 from auditor.audits.unlearning.findings import ConstraintInfo, FileFigures, Relearning, TrainingInfo
+from auditor.audits.unlearning.material import training_settings
 from auditor.audits.unlearning.spec import UnlearningSpec
 from auditor.audits.unlearning.verdict import (
     ASKED,
@@ -45,17 +46,25 @@ def cautions(outcome: Outcome, training: TrainingInfo, objective_warnings: Seque
     return found
 
 
-def before_training(spec: UnlearningSpec) -> Iterator[Caution]:
-    """What a person should know of the settings before hours are spent on them."""
+def before_training(spec: UnlearningSpec, n_forget: int) -> Iterator[Caution]:
+    """What a person should know of the settings before hours are spent on them.
+
+    Parameters
+    ----------
+    n_forget : int
+        Texts to forget.
+    """
     if spec.method != "pdu":
         return
-    # Updates after every epoch change the weight from the second one on.
-    first = max(spec.dual_warmup_epochs, 1 if spec.dual_updates == "epoch" else 0)
+    per_epoch = training_settings(spec, None).steps_per_epoch(n_forget)
+    # Steps up to the first update: the one that makes it is not led by it.
+    by_step, by_epoch = spec.dual_warmup_epochs * per_epoch + 1, max(spec.dual_warmup_epochs, 1) * per_epoch
+    first = by_step if spec.dual_updates == "step" else by_epoch
     if not spec.dual_step:
         why = "the dual step is 0"
-    elif first >= spec.epochs:
-        trained = counted(spec.epochs, "epoch is trained", "epochs are trained")
-        why = f"{trained}, and no update counts in the first {'one' if first == 1 else first}"
+    elif first >= spec.epochs * per_epoch:
+        steps = counted(spec.epochs * per_epoch, "step is taken", "steps are taken")
+        why = f"{steps}, and an update could count after {first:,} at the earliest"
     else:
         return
     held = "be held by a fixed weight, not by a constraint" if spec.lambda_start else "be held by nothing"

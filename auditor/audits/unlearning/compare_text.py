@@ -84,7 +84,7 @@ def told_apart(pair: PairComparison, confidence: float) -> SmallTable | None:
 def _figures(title: str, about: str, pair: PairComparison, group: Group, confidence: float) -> SmallTable:
     difference = (
         "A less B, of percentages in percentage points, with its interval. ▲ and ▼ mark those whose interval leaves out 0, each "
-        "by itself."
+        f"by itself, where they rest on {LEAST_CLEAR} different examples or more."
     )
     columns = (
         ("Measure", about),

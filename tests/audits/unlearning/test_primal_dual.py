@@ -139,31 +139,34 @@ def test_gamma_gives_both_terms_the_same_size() -> None:
 @pytest.mark.parametrize("step", [0.0, 5.0])
 @pytest.mark.parametrize("warmup", range(4))
 @pytest.mark.parametrize("epochs", range(1, 4))
+@pytest.mark.parametrize("per_epoch", range(1, 4))
 def test_a_weight_that_cannot_move_is_told_before_the_training(
-    epochs: int, warmup: int, step: float, updates: str
+    per_epoch: int, epochs: int, warmup: int, step: float, updates: str
 ) -> None:
+    """As the multiplier itself tells it afterwards."""
     dual = _dual(dual_warmup_epochs=warmup, dual_step=step, dual_updates=updates)
     for epoch in range(epochs):
-        for last in (False, True):
-            dual.after_step(0.4, epoch, last)
+        for place in range(per_epoch):
+            dual.after_step(0.4, epoch, place == per_epoch - 1)
     asked = UnlearningSpec.model_validate(
         {"epochs": epochs, "dual_warmup_epochs": warmup, "dual_step": step, "dual_updates": updates}
+        | {"batch_size": 2, "accumulation": 2}
     )
-    told = [caution.message for caution in before_training(asked)]
+    told = [caution.message for caution in before_training(asked, 4 * per_epoch - 1)]
     assert bool(told) == any("held by a fixed weight" in warning for warning in dual.warnings())
     assert all("held by a fixed weight, not by a constraint" in message for message in told)
 
 
 def test_a_baseline_has_no_weight_that_could_move() -> None:
     asked = UnlearningSpec.model_validate({"method": "grad_diff", "epochs": 1})
-    assert list(before_training(asked)) == []
-    (caution,) = before_training(UnlearningSpec.model_validate({"epochs": 1}))
-    assert "1 epoch is trained, and no update counts in the first 5." in caution.message
+    assert list(before_training(asked, 8)) == []
+    (caution,) = before_training(UnlearningSpec.model_validate({"epochs": 1, "batch_size": 4}), 8)
+    assert "2 steps are taken, and an update could count after 11 at the earliest." in caution.message
 
 
 def test_a_lambda_of_0_holds_nothing_and_is_not_called_a_weight() -> None:
     asked = UnlearningSpec.model_validate({"lambda_start": 0.0, "gamma": 1.0, "epochs": 2})
-    (caution,) = before_training(asked)
+    (caution,) = before_training(asked, 8)
     assert "Retention will be held by nothing." in caution.message
     dual = _dual(lambda_start=0.0, dual_step=0.0)
     dual.after_step(9.0, 0, True)
