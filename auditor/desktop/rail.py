@@ -34,7 +34,9 @@ class Rail(QWidget):
         self._buttons = QButtonGroup(self)
         self._buttons.idClicked.connect(self.wanted)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 10, 0, 10)
+        layout.setContentsMargins(0, 8, 0, 8)
+        # Buttons have margins of their own; in a small window each pixel is needed for their words.
+        layout.setSpacing(0)
         for place, (name, icon) in enumerate(entries):
             button = QToolButton()
             button.setObjectName("railButton")

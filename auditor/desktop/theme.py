@@ -236,7 +236,7 @@ def _sheet(t: Theme) -> str:
     QFrame#drop[over="true"] {{ border-color: {t.accent}; }}
     QWidget#rail {{ background: {t.raised}; border-right: 1px solid {t.line}; }}
     QWidget#activity {{ background: {t.raised}; border-top: 1px solid {t.line}; }}
-    QToolButton#railButton {{ border: none; border-radius: 6px; padding: 8px 4px; margin: 2px 6px; color: {t.ink}; }}
+    QToolButton#railButton {{ border: none; border-radius: 6px; padding: 7px 4px; margin: 2px 6px; color: {t.ink}; }}
     QToolButton#railButton:hover {{ background: {t.line}; }}
     QToolButton#railButton:checked {{ background: {t.base}; border: 1px solid {t.line}; font-weight: 600; }}
     QToolButton#railButton:focus {{ border: 2px solid {t.accent}; }}

@@ -127,11 +127,14 @@ def test_two_runs_stand_side_by_side(window: Window, qtbot: QtBot, compared: tup
     qtbot.waitUntil(lambda: len(panel.results.pictures.cards) == 2)
     window.resize(1024, 700)
     panes = [pane for pane in panel.findChildren(ScrollPane) if pane.isVisible()]
-    assert len(panes) == 2
+    assert len(panes) == 3, "card, differences and detail"
     for pane in panes:
         inner = pane.widget()
         assert inner is not None
         qtbot.waitUntil(lambda pane=pane, inner=inner: inner.width() <= pane.viewport().width(), timeout=5_000)
+    # Where the card has no room for its words they scroll: none is cut off.
+    for label in (panel.results.verdict, panel.results.alert):
+        assert label.height() >= label.heightForWidth(label.width())
 
 
 def test_quick_filters_show_who_is_higher_and_who_is_right(

@@ -16,14 +16,16 @@ _MOST_DIGITS = 4
 
 def headline(pair: PairComparison) -> str:
     """What a person would say first: how probable answers to forget are in both, and answers to keep."""
-    told = []
-    for name, words in _FIRST:
-        one = pair.measure(name)
-        apart = _signed(one) if one.is_clear else f"{_signed(one)}, {_why_not_clear(one)}"
+    told, shown = [], [(pair.measure(name), words) for name, words in _FIRST]
+    for one, words in shown:
+        is_alike = not one.is_clear and one.n_different >= LEAST_CLEAR
+        apart = f"{_signed(one)}, {_ALIKE}" if is_alike else _signed(one)
         told.append(
             f"{counted(one.n, 'answer', 'answers')} {words}: {value_words(one.a.value, one.unit)} a token in A, "
             f"{value_words(one.b.value, one.unit)} in B; A less B {apart}."
         )
+    if any(one.n_different < LEAST_CLEAR for one, _ in shown):
+        told.append(f"With fewer than {LEAST_CLEAR} different examples nothing is called clear.")
     return " ".join(told)
 
 
@@ -35,13 +37,6 @@ def clear(pair: PairComparison) -> str:
     if not found:
         return "No figure differs clearly between A and B."
     return f"A less B: {'; '.join(f'{one.title} {_signed(one)}' for one in found)}."
-
-
-def _why_not_clear(one: ComparedMeasure) -> str:
-    if one.n_different >= LEAST_CLEAR:
-        return _ALIKE
-    few = counted(one.n_different, "different example is", "different examples are")
-    return f"{few} too few to call it clear"
 
 
 def ground(pair: PairComparison, found: Comparison) -> str:

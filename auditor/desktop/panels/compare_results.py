@@ -18,6 +18,7 @@ from auditor.desktop.widgets.listing import Listing
 from auditor.desktop.widgets.pane import ScrollPane
 from auditor.desktop.widgets.quick import QuickFilters
 from auditor.desktop.widgets.table import Table
+from auditor.desktop.widgets.verdict import VerdictPane
 
 _EMPTY = (
     "Tick two or more finished runs of one audit on the left and press Compare. Rating runs of the same conversations: how "
@@ -81,7 +82,7 @@ class CompareResults(QWidget):
         self.tabs.addTab(self._build_units(), "")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(14, 14, 14, 10)
-        layout.addWidget(card)
+        layout.addWidget(VerdictPane(card))
         layout.addWidget(self.tabs, 1)
         self._spring = QWidget()
         layout.addWidget(self._spring, 1)

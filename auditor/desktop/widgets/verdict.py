@@ -120,7 +120,7 @@ class VerdictCard(QFrame):
 class VerdictPane(ScrollPane):
     """Keeps the card as high as its words need, and lets it scroll where a small window has no room for all of them."""
 
-    def __init__(self, card: VerdictCard, parent: QWidget | None = None) -> None:
+    def __init__(self, card: QWidget, parent: QWidget | None = None) -> None:
         super().__init__(card, parent)
         self.card = card
         self._share = _MOST_SHARE
