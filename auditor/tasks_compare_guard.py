@@ -70,7 +70,7 @@ def side_by_side(
         tables = [made(pair, found.confidence) for made in (text.unguarded, text.guarded, text.risks)]
         return PairWords(text.headline(pair), text.ground(pair, found), tables, _FILTERS)
 
-    shown = Shown(_described, _short, COLUMNS, _SHOWN)
+    shown = Shown(_described, "model_name", COLUMNS, _SHOWN)
     pairs = told_pairs(found, runs, words, _drawn, shown, theme=theme, folder=folder, progress=progress)
     return {"pairs": pairs, "warnings": [caution.message for caution in found.cautions]}
 
@@ -98,10 +98,6 @@ def _drawn(found: "Comparison", theme: str) -> "Iterator[Picture]":
     from auditor.audits.guard.figures_compare import compare_pictures
 
     return compare_pictures(found, theme)
-
-
-def _short(run: RunDirectory) -> str:
-    return str(run.findings()["model_name"])
 
 
 def _described(run: RunDirectory) -> str:

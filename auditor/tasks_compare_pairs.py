@@ -47,8 +47,8 @@ class Shown:
     ----------
     described : callable
         (run) -> the run in a line.
-    short : callable
-        (run) -> what tells it from others in a word or two.
+    told_by : str
+        Finding that tells it from others in a word or two.
     columns : sequence of Column
         All of the comparison's table.
     names : sequence of str
@@ -56,7 +56,7 @@ class Shown:
     """
 
     described: Callable[[RunDirectory], str]
-    short: Callable[[RunDirectory], str]
+    told_by: str
     columns: Sequence[Column]
     names: Sequence[str]
 
@@ -107,7 +107,7 @@ def pictures_of(found: Comparison[Pair], place: int, drawn: Drawn[Pair], theme: 
 
 
 def _named(letter: str, run: RunDirectory, shown: Shown) -> dict[str, str]:
-    return {"letter": letter, "run": run.path.name, "model": shown.short(run)}
+    return {"letter": letter, "run": run.path.name, "model": str(run.findings()[shown.told_by])}
 
 
 def _columns(found: Comparison[Pair], pair: Pair, shown: Shown, folder: Path) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def side_by_side(
         headline = text.headline(pair, found.confidence)
         return PairWords(headline, _ground(found, pair, people), tables, _filters(pair))
 
-    shown = Shown(_described, _short, COLUMNS, _SHOWN)
+    shown = Shown(_described, "model_name", COLUMNS, _SHOWN)
     pairs = told_pairs(found, runs, words, _drawn, shown, theme=theme, folder=folder, progress=progress)
     notes = [note for pair in found.pairs for axis in pair.axes for note in axis.notes]
     messages = [caution.message for caution in (*people.cautions, *found.cautions)]
@@ -154,10 +154,6 @@ def _drawn(found: "Comparison", theme: str) -> "Iterator[Picture]":
     from auditor.audits.rating.figures_compare import compare_pictures
 
     return compare_pictures(found, theme)
-
-
-def _short(run: RunDirectory) -> str:
-    return str(run.findings()["model_name"])
 
 
 def _described(run: RunDirectory) -> str:

@@ -86,7 +86,7 @@ def side_by_side(
         figures = [made(pair, found.confidence) for made in (text.forgotten, text.kept, text.told_apart)]
         return PairWords(text.headline(pair), text.ground(pair, found), [*figures, text.outcomes(pair)], _FILTERS)
 
-    shown = Shown(_described, _short, COLUMNS, _SHOWN)
+    shown = Shown(_described, "method", COLUMNS, _SHOWN)
     pairs = told_pairs(found, runs, words, _drawn, shown, theme=theme, folder=folder, progress=progress)
     return {"pairs": pairs, "warnings": [caution.message for caution in found.cautions]}
 
@@ -142,10 +142,6 @@ def _drawn(found: "Comparison", theme: str) -> "Iterator[Picture]":
     from auditor.audits.unlearning.figures_compare import compare_pictures
 
     return compare_pictures(found, theme)
-
-
-def _short(run: RunDirectory) -> str:
-    return str(run.findings()["method"])
 
 
 def _described(run: RunDirectory) -> str:

@@ -60,7 +60,8 @@ def strangers(run: RunDirectory) -> list[str]:
     """Names in the live folder that do not belong beside a seal, sorted."""
     if not run.live.is_dir():
         return ["live"] if run.live.exists() else []
-    return sorted(f"live/{entry.name}" for entry in run.live.iterdir() if entry.name not in _WHILE_SEALING)
+    own = {entry for entry in run.live.iterdir() if entry.name in _WHILE_SEALING and entry.is_file()}
+    return sorted(f"live/{entry.name}" for entry in run.live.iterdir() if entry not in own)
 
 
 @dataclass(frozen=True)

@@ -129,10 +129,10 @@ class LocalExecutor:
             live.request_cancel(run)
         force = getattr(signal, "SIGKILL", signal.SIGTERM)
         for sign, patience in ((None, patience_s), (signal.SIGTERM, _TERMINATE_SECONDS), (force, _TERMINATE_SECONDS)):
-            if sign is not None and run.written_state() is RunState.DONE:
-                # What is left to it is the seal, which is not cut short.
-                return self.status(run.path)
             if sign is not None:
+                if run.written_state() is RunState.DONE:
+                    # What is left to it is the seal, which is not cut short.
+                    return self.status(run.path)
                 signal_group(group, sign)
             if self._leaves(run, group, patience):
                 break

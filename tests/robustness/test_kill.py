@@ -166,6 +166,8 @@ def test_whoever_opens_a_finished_run_that_was_never_sealed_is_told_to_resume_it
     (finished_run / "live").mkdir()
     (finished_run / "live" / "worker.json").write_text("{}")
     assert len(verify(finished_case).problems) == 1
+    (finished_run / "live" / "heartbeat").mkdir()
+    assert f"Run {finished_run.name}: live/heartbeat was added after sealing." in verify(finished_case).problems
     (finished_run / "live" / "more.json").write_text("{}")
     assert f"Run {finished_run.name}: live/more.json was added after sealing." in verify(finished_case).problems
 

@@ -53,7 +53,7 @@ class ComparedMeasure(BaseModel):
     unit: Unit
     n: int = Field(description="Examples behind it; of an area those to forget and those held out.")
     n_different: int = Field(
-        description="Of them, those whose question and answer stand once; of an area those of the smaller side."
+        description="Different questions with answers among them; of an area those of the side that has fewer."
     )
     start: float | None = Field(description="Of the start model, on the same examples, as A measured it.")
     a: Estimate

@@ -6,6 +6,7 @@ import pyarrow as pa
 
 from auditor.audits import Picture
 from auditor.audits.look import MARKS, THEMES, legend, named, panel
+from auditor.audits.unlearning.figures_compare import whiskers
 from auditor.audits.unlearning.findings import UnlearningFindings
 from auditor.audits.unlearning.metrics.metric import Metric
 from auditor.audits.unlearning.verdict import FORGOTTEN, RETAINED
@@ -32,10 +33,7 @@ def beside_picture(runs: Sequence[tuple[str, UnlearningFindings]], theme: str) -
             continue
         if (own := _point(findings.before)) is not None:
             axes.plot([own[0], x.value], [own[1], y.value], color=colour, linewidth=1, linestyle=":")
-        if x.low is not None and x.high is not None:
-            axes.plot([x.low, x.high], [y.value, y.value], color=colour, linewidth=2, alpha=0.6)
-        if y.low is not None and y.high is not None:
-            axes.plot([x.value, x.value], [y.low, y.high], color=colour, linewidth=2, alpha=0.6)
+        whiskers(axes, x, y, colour)
         label = f"{letter}: {findings.method}"
         axes.plot([x.value], [y.value], mark, color=colour, markersize=7, label=label, linestyle="none")
     if start is not None:

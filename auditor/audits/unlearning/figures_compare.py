@@ -14,6 +14,7 @@ from auditor.audits.look import THEMES, Theme, blank, heading, named, shortened,
 from auditor.audits.unlearning.compare import Comparison, PairComparison
 from auditor.audits.unlearning.compare_measures import ComparedMeasure, Estimate
 from auditor.audits.unlearning.compare_text import difference_words, value_words
+from auditor.audits.unlearning.metrics.metric import Metric
 from auditor.audits.unlearning.words import percent
 
 FORGET, RETAIN = "forget_answer_probability", "retain_answer_probability"
@@ -68,7 +69,7 @@ def _means(axes: Axes, pair: PairComparison, forget: ComparedMeasure, retain: Co
         x, y = getattr(forget, letter), getattr(retain, letter)
         if start is not None:
             axes.plot([start[0], x.value], [start[1], y.value], color=colour, linewidth=1, linestyle=":")
-        _whiskers(axes, x, y, colour)
+        whiskers(axes, x, y, colour)
         label = _lettered(letter.upper(), run)
         axes.plot([x.value], [y.value], mark, color=colour, markersize=7, label=label, linestyle="none")
     if start is not None:
@@ -83,7 +84,10 @@ def _means(axes: Axes, pair: PairComparison, forget: ComparedMeasure, retain: Co
     named(axes, look, x="Probability of answers to forget", y="Probability of answers to keep")
 
 
-def _whiskers(axes: Axes, x: Estimate, y: Estimate, colour: str) -> None:
+def whiskers(axes: Axes, x: Estimate | Metric, y: Estimate | Metric, colour: str) -> None:
+    """The intervals of a point, where it has them."""
+    assert x.value is not None
+    assert y.value is not None
     if x.low is not None and x.high is not None:
         axes.plot([x.low, x.high], [y.value, y.value], color=colour, linewidth=2, alpha=0.6)
     if y.low is not None and y.high is not None:

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from auditor.audits import FinishedRun, FollowedOverTime
 from auditor.audits.unlearning.compare_settings import differing, parts_of, setting_words
+from auditor.audits.unlearning.figures_beside import beside_picture
 from auditor.audits.unlearning.findings import UnlearningFindings
 from auditor.audits.unlearning.metrics.metric import Metric
 from auditor.audits.unlearning.verdict import ASKED, FORGOTTEN, RETAINED, asked_in
@@ -45,8 +46,6 @@ def beside_runs(run: FinishedRun, others: Sequence[FinishedRun], theme: str) -> 
     """
     if not _has_task(run):
         return None
-    from auditor.audits.unlearning.figures_beside import beside_picture
-
     alike = [other for other in others[::-1] if _has_task(other) and _task(other) == _task(run)]
     shown, notes = [("A", run, UnlearningFindings.model_validate(run.findings))], []
     for other in alike[:_MOST]:

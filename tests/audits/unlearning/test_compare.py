@@ -17,6 +17,7 @@ from auditor.audits.unlearning.figures_compare import compare_pictures
 from auditor.audits.unlearning.findings import UnlearningFindings
 from auditor.errors import InputError
 from auditor.models import ModelFile
+from auditor.stats.auc import auc_draws
 from tests.audits.unlearning.small_runs import UNLEARN
 
 Runs = tuple[RunTables, RunTables, dict[str, list[dict[str, Any]]]]
@@ -157,6 +158,42 @@ def test_an_example_that_stands_often_is_one_example(runs: Runs) -> None:
     assert pair.measure("forget_answer_probability").n == 3
     assert "With fewer than 6 different examples nothing is called clear." in headline(pair)
     assert any("rest on 1 different example" in caution.message for caution in found.cautions)
+
+
+def test_areas_draw_an_example_that_stands_twice_as_one(runs: Runs) -> None:
+    """Against the draws by hand: two of the three examples to forget have one question and answer."""
+    kept = [one.key for one in runs[0].after.examples if one.set == "forget"][-1]
+
+    def twice(run: RunTables) -> RunTables:
+        old = repeated(run)
+        before, after = (
+            mixed.model_copy(
+                update={
+                    "examples": tuple(
+                        own if own.key == kept else other
+                        for own, other in zip(whole.examples, mixed.examples, strict=True)
+                    )
+                }
+            )
+            for whole, mixed in ((run.before, old.before), (run.after, old.after))
+        )
+        return replace(run, before=before, after=after)
+
+    (pair,) = compare([twice(run) for run in runs[:2]], seed=7).pairs
+    area = pair.measure("mia_loss")
+    draws = []
+    for run in runs[:2]:
+        own = {kind: [one for one in run.after.examples if one.set == kind] for kind in ("forget", "holdout")}
+        scores = [np.array([one.scores["loss"] for one in own[kind]]) for kind in ("forget", "holdout")]
+        of_forget, of_holdout = (
+            [one.key for one in twice(run).after.examples if one.set == kind] for kind in ("forget", "holdout")
+        )
+        groups = of_forget, of_holdout
+        assert [len(set(each)) for each in groups] == [2, 3]
+        draws.append(auc_draws(*scores, seed=7, groups=groups))
+    assert area.n_different == 2
+    wanted = np.quantile(draws[0] - draws[1], [0.025, 0.975])
+    assert [area.difference.low, area.difference.high] == pytest.approx(wanted.tolist(), abs=1e-12)
 
 
 def test_what_a_run_chose_itself_and_its_device_are_compared(runs: Runs) -> None:
